@@ -1,0 +1,66 @@
+"""The checkpoint: `config.json`, `model.safetensors` (float16) and `vocab.txt`. The exporter reads it."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from hilbert import Hilbert, HilbertConfig
+from log_mel import LogMelConfig
+from segment import SegmentConfig
+from word_pieces import load_vocabulary
+
+SCHEMA = "hilbert.checkpoint/1"
+
+
+def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict):
+    """`facts`: name, licence, credits, calibration, provenance."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    config = {
+        "schema": SCHEMA,
+        **facts,
+        "log_mel": LogMelConfig(frames=model.config.speech.frames).to_dict(),
+        "segmentation": SegmentConfig().to_dict(),
+        "model": model.config.to_dict(),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[Hilbert, list[str], dict]:
+    """-> model in float32 with the stored float16 values, vocabulary, config."""
+    config = json.loads((folder / "config.json").read_text())
+    if config["schema"] != SCHEMA:
+        raise SystemExit(f"{folder}: schema {config['schema']}, expected {SCHEMA}; run train.py again")
+    model = Hilbert(HilbertConfig.from_dict(config["model"]))
+    state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+    model.load_state_dict(state)
+    return model.eval(), load_vocabulary(folder / "vocab.txt"), config
+
+
+QUANTISED_FROM = 4096  # weights with fewer elements stay float
+
+
+def round_trip_int8(weight: torch.Tensor) -> torch.Tensor:
+    """Symmetric int8 with one scale for each output channel (dimension 0), and back. Values from -127 to 127."""
+    flat = weight.flatten(1)
+    scale = flat.abs().amax(1) / 127
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    levels = (flat / scale[:, None]).round().clamp(-127, 127)
+    return (levels * scale[:, None]).view_as(weight)
+
+
+def quantised(model: Hilbert) -> Hilbert:
+    """A copy whose large weights carry the values that the int8 bundle's dequantised weights have."""
+    copy = Hilbert(model.config)
+    state = {
+        k: round_trip_int8(v) if v.dim() >= 2 and v.numel() >= QUANTISED_FROM else v
+        for k, v in model.state_dict().items()
+    }
+    copy.load_state_dict(state)
+    positions = copy.speech.positions
+    positions.copy_(round_trip_int8(positions))
+    return copy.eval()

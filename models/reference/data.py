@@ -1,0 +1,123 @@
+"""The training data as recordings and scored sessions. `DIR/README.md` of the data names sources and licences."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from sklearn.model_selection import StratifiedGroupKFold
+
+RATE = 16000
+
+
+@dataclass
+class Session:
+    """One speaker reading twenty prompts: the document."""
+
+    speaker: str
+    group: str
+    age: int
+    gap_s: float
+    mean_scores: dict[str, float]
+    utterances: list[dict]  # id, samples, prompt, scores: lists of the experts' scores
+    transcript: list[dict]  # what a recogniser heard: start_s, end_s, text
+
+
+def read_audio(path: Path) -> np.ndarray:
+    """Mono float32 samples in [-1, 1] at 16 kHz."""
+    samples, rate = soundfile.read(path, dtype="float32")
+    if rate != RATE or samples.ndim != 1:
+        raise ValueError(f"{path}: {rate} Hz and {samples.ndim} dimensions, expected mono at {RATE} Hz")
+    return samples
+
+
+def sessions(data: Path) -> list[Session]:
+    lines = (data / "spoken-english/sessions.jsonl").read_text().splitlines()
+    return [
+        Session(
+            d["speaker"],
+            d["group"],
+            d["age"],
+            d["gap_s"],
+            d["mean_scores"],
+            d["utterances"],
+            d["asr_whisper_tiny_en"],
+        )
+        for d in map(json.loads, lines)
+    ]
+
+
+def utterance_audio(data: Path, session: Session) -> list[np.ndarray]:
+    folder = data / "spoken-english/audio" / session.speaker
+    return [read_audio(folder / f"{u['id']}.flac") for u in session.utterances]
+
+
+def join(utterances: list[np.ndarray], gap_s: float, gap_db: float | None, rng) -> tuple[np.ndarray, list]:
+    """Utterances with a gap after each: exact silence, or white noise at `gap_db` dBFS. -> samples, spans."""
+    parts, spans, at = [], [], 0
+    gap = round(gap_s * RATE)
+    for samples in utterances:
+        spans.append((at, at + len(samples)))
+        noise = np.zeros(gap) if gap_db is None else rng.normal(0, 10 ** (gap_db / 20), gap)
+        parts += [samples, noise.astype(np.float32)]
+        at += len(samples) + gap
+    return np.concatenate(parts), spans
+
+
+def distillation_recordings(data: Path) -> list[tuple[str, np.ndarray]]:
+    """Speech without scores: LibriSpeech chapters and spoken orders, clip by clip."""
+    paths = sorted((data / "distill").glob("*/*.opus"))
+    return [(f"{p.parent.name}/{p.stem}", read_audio(p)) for p in paths]
+
+
+SCORES = ("total", "fluency", "accuracy", "prosodic")
+
+
+def segment_scores(session: Session, utterances: list[tuple[int, int]], spans: list) -> np.ndarray:
+    """Mean expert scores of the utterances that a segment overlaps, by duration, minus 8. spans [S, 2] -> [S, 4]"""
+    means = np.array([[np.mean(u["scores"][name]) for name in SCORES] for u in session.utterances]) - 8
+    starts, ends = np.array(utterances).T
+    result = []
+    for start, end in spans:
+        overlap = np.clip(np.minimum(ends, end) - np.maximum(starts, start), 0, None)
+        result.append(overlap @ means / max(overlap.sum(), 1))
+    return np.array(result, np.float32).reshape(-1, len(SCORES))
+
+
+def level(session: Session) -> int:
+    """The class of `proficiency`: 0 basic, 1 intermediate, 2 proficient."""
+    return int(np.digitize(session.mean_scores["total"], [7.5, 8.5]))
+
+
+def at_risk(session: Session) -> int:
+    """The class of `fluency`: 1 for the lowest fifth."""
+    return int(session.mean_scores["fluency"] < 7.6)
+
+
+FOLDS = 5
+
+
+def folds(every: list[Session], repeat: int) -> np.ndarray:
+    """Groups cut into five folds with like class counts, anew for each repeat. -> fold of each session [N]"""
+    labels = [level(s) for s in every]
+    groups = [s.group for s in every]
+    result = np.empty(len(labels), int)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=repeat)
+    for fold, (_, chosen) in enumerate(splitter.split(labels, labels, groups)):
+        result[chosen] = fold
+    return result
+
+
+def data_hash(data: Path) -> str:
+    """SHA-256 over the relative path, size and content hash of every file used."""
+    total = hashlib.sha256()
+    for folder in ("consultations", "distill", "spoken-english"):
+        for path in sorted((data / folder).rglob("*")):
+            if path.is_file():
+                content = path.read_bytes()
+                total.update(
+                    f"{path.relative_to(data)} {len(content)} {hashlib.sha256(content).hexdigest()}\n".encode()
+                )
+    return total.hexdigest()

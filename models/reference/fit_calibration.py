@@ -1,0 +1,42 @@
+"""Fits cuts and slope, or a temperature, by maximum likelihood on predictions of held-out documents."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calibration import probabilities
+from hilbert import TaskConfig
+
+
+def fit(task: TaskConfig, outputs: Tensor, labels: np.ndarray) -> dict:
+    """[N, C], labels [N] -> calibration. A weak prior keeps the slope finite where the classes separate."""
+    target = torch.from_numpy(labels).long()
+    ordinal = task.kind == "ordinal"
+    if ordinal:
+        share = np.cumsum(np.bincount(labels, minlength=len(task.labels)) / len(labels))[:-1]
+        first = torch.quantile(outputs[:, 0].double(), torch.from_numpy(share))
+        parameters = torch.cat([first, torch.zeros(1, dtype=torch.float64)]).requires_grad_()
+    else:
+        parameters = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+
+    def calibration():
+        if ordinal:
+            return {"cuts": parameters[:-1].sort().values, "slope": parameters[-1].exp() * 3}
+        return {"temperature": parameters[0].exp()}
+
+    optimiser = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        p = probabilities(task, outputs.double(), calibration())
+        loss = -p.clamp(min=1e-9).log()[torch.arange(len(target)), target].mean() + 0.01 * parameters[-1] ** 2
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return {k: np.round(v.detach().numpy(), 4).tolist() for k, v in calibration().items()}
+
+
+def decide(task: TaskConfig, outputs: Tensor, calibration: dict) -> np.ndarray:
+    """[N, C] -> label indices [N]"""
+    return probabilities(task, outputs, calibration).argmax(1).numpy()

@@ -1,0 +1,123 @@
+"""Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording.
+
+    python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data --out golden.safetensors
+
+Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
+weights). Absent modalities have no tensors. `docs/golden.md` lists shapes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors.torch import save_file
+
+from calibration import probabilities
+from checkpoint import load, quantised
+from data import RATE
+from document import cue_inputs, middle, one_document, segment_inputs
+from hilbert import Hilbert
+from log_mel import LogMelConfig
+from segment import SegmentConfig, segment
+from word_pieces import Cue, token_rows
+
+SCHEMA = "hilbert.golden/1"
+
+
+def read_srt(path: Path) -> list[Cue]:
+    """The well-formed SRT that `sample.py` writes."""
+    cues = []
+    for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
+        _, times, *lines = block.splitlines()
+        start, end = (
+            sum(float(p) * f for p, f in zip(t.replace(",", ".").split(":"), (3600, 60, 1)))
+            for t in times.split(" --> ")
+        )
+        cues.append(Cue(" ".join(lines), start, end))
+    return cues
+
+
+def documents(samples: np.ndarray, cues: list[Cue]) -> dict[str, tuple[tuple[int, int] | None, list[Cue]]]:
+    """name -> range of the sample recording in samples, cues"""
+    return {
+        "typical": ((0, len(samples)), cues),
+        "one_segment": ((0, 6 * RATE), [Cue(cues[0].text.split(".")[0] + ".")]),
+        "audio_only": ((20 * RATE, 32 * RATE), []),
+        "text_only": (None, [Cue(sentence) for cue in cues for sentence in cue.text.split(". ")]),
+    }
+
+
+def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor]:
+    """Every stage's output of one document, absent modalities left out."""
+    out = {}
+    audio, text = torch.zeros(0, model.config.fusion.audio_row), torch.zeros(0, model.config.fusion.text_row)
+    if "log_mel" in inputs:
+        audio = out["audio_rows"] = model.speech(inputs["log_mel"], inputs["mel_mask"])
+    if "tokens" in inputs:
+        text = out["text_rows"] = model.text(inputs["tokens"], inputs["token_mask"])
+    logits, fused = model(
+        one_document(audio, inputs.get("audio_middles", []), audio.shape[1]),
+        one_document(text, inputs.get("text_middles", []), text.shape[1]),
+    )
+    for name, value in vars(fused).items():
+        if name.startswith(("audio", "cross_audio")) and not len(audio):
+            continue
+        if name.startswith(("text", "cross_text")) and not len(text):
+            continue
+        out[name] = value[0]
+    gates, _ = model.moe.gates(fused.document)
+    out["gates"] = gates[0]
+    out["experts"] = torch.stack([e(fused.document)[0] for e in model.moe.experts])
+    present = "audio_text" if len(audio) and len(text) else "audio" if len(audio) else "text"
+    for task in model.config.tasks:
+        out[f"head/{task.name}"] = logits[task.name][0]
+        calibration = config["calibration"][task.name][present]
+        out[f"probabilities/{task.name}"] = probabilities(task, logits[task.name], calibration)[0]
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--sample", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    model, vocabulary, config = load(arguments.checkpoint)
+    sets = {"f32": model, "int8": quantised(model)}
+    samples, _ = soundfile.read(arguments.sample / "session.wav", dtype="float32")
+    mel, segmentation = LogMelConfig(**config["log_mel"]), SegmentConfig(**config["segmentation"])
+    tensors = {}
+    for name, (span, cues) in documents(samples, read_srt(arguments.sample / "session.srt")).items():
+        inputs = {}
+        if span:
+            piece = samples[span[0] : span[1]]
+            spans = segment(piece, segmentation)
+            inputs["log_mel"], inputs["mel_mask"] = segment_inputs(piece, spans, mel)
+            inputs["audio_middles"] = [(a + b) / 2 / RATE for a, b in spans]
+            tensors[f"inputs/{name}/range"] = torch.tensor(span)
+            tensors[f"inputs/{name}/segments"] = torch.tensor(spans)
+            kept = 1 if name == "typical" else len(spans)  # the typical document keeps its first segment's log-mel only
+            tensors[f"inputs/{name}/log_mel"] = inputs["log_mel"][:kept]
+        if cues:
+            rows = token_rows(cues, vocabulary, model.config.text.max_tokens)
+            inputs["tokens"], inputs["token_mask"] = cue_inputs(rows, model.config.text.max_tokens)
+            inputs["text_middles"] = [middle(r.start_s, r.end_s) for r in rows]
+            tensors[f"inputs/{name}/tokens"] = inputs["tokens"]
+            tensors[f"inputs/{name}/token_mask"] = inputs["token_mask"]
+            times = [[float("nan")] * 2 if r.start_s is None else [r.start_s, r.end_s] for r in rows]
+            tensors[f"inputs/{name}/cue_times"] = torch.tensor(times, dtype=torch.float64)
+            text = json.dumps([vars(c) for c in cues]).encode()
+            tensors[f"inputs/{name}/cues_json"] = torch.tensor(list(text), dtype=torch.uint8)
+        for set_name, one in sets.items():
+            with torch.inference_mode():
+                for stage, value in stages(one, config, inputs).items():
+                    tensors[f"{set_name}/{name}/{stage}"] = value.clone()
+    metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": "examples/data/session.wav"}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, arguments.out, metadata)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Writes the sample recording and its transcript: one adult's session, as WAV and SRT.
+
+python sample.py --data DIR --out ../../examples/data
+"""
+
+import argparse
+from pathlib import Path
+
+import soundfile
+
+from data import RATE, join, sessions, utterance_audio
+
+SPEAKER = "0036"
+
+
+def stamp(seconds: float) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    (session,) = [s for s in sessions(arguments.data) if s.speaker == SPEAKER]
+    if session.age < 18:
+        raise SystemExit(f"speaker {SPEAKER} is {session.age}; only adults are shipped")
+    samples, _ = join(utterance_audio(arguments.data, session), session.gap_s, None, None)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    soundfile.write(arguments.out / "session.wav", samples, RATE, subtype="PCM_16")
+    cues = [
+        f"{i}\n{stamp(c['start_s'])} --> {stamp(c['end_s'])}\n{c['text']}\n"
+        for i, c in enumerate(session.transcript, 1)
+    ]
+    (arguments.out / "session.srt").write_text("\n".join(cues), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

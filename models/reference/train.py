@@ -1,0 +1,90 @@
+"""From the data folder to a checkpoint: teacher features, distillation, fusion, calibration.
+
+    python train.py --data DIR [--cache DIR] [--out ../spoken-english/checkpoint] [--seed 0]
+
+Every stage leaves its result in the cache, so that a stopped run goes on where it was. Uses a GPU if there is one.
+"""
+
+import argparse
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from checkpoint import save
+from data import data_hash, sessions
+from evaluate import MODALITIES, REPEATS, TASKS, encoded_documents, held_out_outputs, model_config
+from fit_calibration import fit
+from hilbert import Hilbert
+from rows import labels
+from students import speech_student, text_student
+from train_fusion import Trained, train
+
+CREDITS = [
+    "speechocean762 (Zhang et al. 2021), CC BY 4.0",
+    "LibriSpeech train-clean-100, speakers 19, 26, 27 (Panayotov et al. 2015), CC BY 4.0",
+    "Picovoice speech-to-intent-benchmark, Apache-2.0",
+    "Simulated doctor-patient interviews (Fareez et al. 2022), CC BY 4.0",
+    "whisper-tiny.en (OpenAI), MIT",
+    "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0",
+]
+
+
+def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
+    """Fitted on the predictions for held-out sessions, all repeats together."""
+    level, risk, _ = labels(data)
+    truth = {"proficiency": level, "fluency": risk}
+    outputs = held_out_outputs(data, cache, seed, device)["whole"]
+    return {
+        task.name: {
+            m: fit(task, outputs[m][task.name].flatten(0, 1), np.tile(truth[task.name], REPEATS)) for m in MODALITIES
+        }
+        for task in TASKS
+    }
+
+
+def assemble(speech, text, trained: Trained) -> Hilbert:
+    model = Hilbert(model_config())
+    model.speech.load_state_dict(speech.state_dict())
+    model.text.load_state_dict(text.state_dict())
+    model.fusion.load_state_dict(trained.fusion.state_dict())
+    model.moe.load_state_dict(trained.moe.state_dict())
+    return model
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--out", type=Path, default=Path("../spoken-english/checkpoint"))
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    data, cache, seed = arguments.data, arguments.cache, arguments.seed
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    began = time.time()
+    print(f"{len(sessions(data))} sessions, device {device}", flush=True)
+    speech = speech_student(data, cache, seed, device)
+    text, vocabulary = text_student(data, cache, seed, device)
+    documents = [d for kind in encoded_documents(data, cache, seed, device).values() for d in kind]
+    trained = train(model_config(), documents, seed)
+    calibration = calibrations(data, cache, seed, device)
+    facts = {
+        "name": "spoken-english",
+        "licence": "CC-BY-4.0",
+        "credits": CREDITS,
+        "calibration": calibration,
+        "provenance": {
+            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "seed": seed,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "data_sha256": data_hash(data),
+        },
+    }
+    save(arguments.out, assemble(speech, text, trained), vocabulary, facts)
+    print(f"checkpoint in {arguments.out} after {time.time() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Trains the fusion and the experts on cached rows: first the representation without labels, then the tasks."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hilbert import Fusion, HilbertConfig, MixtureOfExperts, Rows
+from losses import balance, contrastive, ordinal, router, structure
+from rows import Document, collate
+
+
+@dataclass(frozen=True)
+class Schedule:
+    first_steps: int = 150  # of the representation
+    second_steps: int = 500  # of the tasks
+    batch: int = 64
+    first_rate: float = 5e-4
+    second_rate: float = 5e-4
+    fusion_share: float = 0.3  # of the rate, for the fusion in the second stage
+    weight_decay: float = 0.05
+    temperature: float = 0.07
+    balance_temperature: float = 0.3
+    structure_weight: float = 0.1
+    balance_weight: float = 0.1
+    router_weight: float = 0.02
+    segment_weight: float = 0.5
+    fluency_weight: float = 0.5
+    drop_text: float = 0.3  # of the documents lose their text
+    drop_audio: float = 0.1  # or their audio
+    noise: float = 0.3  # deviation of the noise on standardised rows
+
+
+CENTRE = 8.0  # scores are learnt around the middle of the scale
+
+
+class Trained(nn.Module):
+    """Fusion and experts, with the heads that only training needs."""
+
+    def __init__(self, config: HilbertConfig):
+        super().__init__()
+        self.config = config
+        width = config.fusion.width
+        self.fusion = Fusion(config.fusion)
+        self.moe = MixtureOfExperts(3 * width, config.experts, config.tasks, 0.2)
+        self.contrast = nn.ModuleDict(
+            {m: nn.Linear(width, config.fusion.contrast, bias=False) for m in ("audio", "text", "joint")}
+        )
+        self.segment_score = nn.Linear(width, 4)
+        for name in ("null_audio", "null_text", "null_cross_audio", "null_cross_text"):
+            nn.init.normal_(getattr(self.fusion, name), std=0.5)
+        for task in config.tasks:
+            if task.kind == "ordinal":
+                nn.init.constant_(self.moe.heads[task.name].bias, 0.3)
+
+
+class Standardiser:
+    """Rows to mean 0 and deviation 1 over the training documents; folded into the projections at the end."""
+
+    def __init__(self, documents: list[Document]):
+        self.scales = {}
+        for modality in ("audio", "text"):
+            rows = torch.cat([getattr(d, modality) for d in documents])
+            self.scales[modality] = (rows.mean(0), rows.std(0).clamp(min=1e-3))
+
+    def apply(self, rows: Rows, modality: str) -> Rows:
+        mean, deviation = self.scales[modality]
+        return replace(rows, rows=(rows.rows - mean) / deviation)
+
+    @torch.no_grad()
+    def fold(self, model: Trained):
+        for modality, (mean, deviation) in self.scales.items():
+            linear = getattr(model.fusion, f"project_{modality}").linear
+            linear.weight.div_(deviation)
+            linear.bias.sub_(linear.weight @ mean)
+        for task in model.config.tasks:
+            if task.kind == "ordinal":
+                model.moe.heads[task.name].bias.add_(CENTRE)
+
+
+def drop(rows: Rows, which: Tensor) -> Rows:
+    return replace(rows, mask=rows.mask * (~which)[:, None])
+
+
+def representation_loss(model: Trained, fused, speakers: Tensor, schedule: Schedule) -> Tensor:
+    same = speakers[:, None] == speakers[None, :]
+    audio, text, joint = (model.contrast[m](getattr(fused, m)) for m in ("audio", "text", "joint"))
+
+    def pair(temperature):
+        return contrastive(audio, joint, temperature, same), contrastive(text, joint, temperature, same)
+
+    audio_loss, text_loss = pair(schedule.temperature)
+    gap = balance(*pair(schedule.balance_temperature), len(audio))
+    kept = structure(fused.audio, fused.text, fused.joint)
+    return (audio_loss + text_loss) / 2 + schedule.structure_weight * kept + schedule.balance_weight * gap
+
+
+def task_loss(model: Trained, fused, audio: Rows, batch: list[Document], schedule: Schedule, risk_weight: Tensor):
+    outputs, gates, logits = model.moe(fused.document)
+    total = torch.tensor([d.total for d in batch]) - CENTRE
+    at_risk = torch.tensor([int(d.fluency < 7.6) for d in batch])
+    loss = ordinal(outputs["proficiency"][:, 0], total)
+    loss = loss + schedule.fluency_weight * functional.cross_entropy(outputs["fluency"], at_risk, risk_weight)
+    loss = loss + schedule.router_weight * router(gates, logits)
+    wanted = nn.utils.rnn.pad_sequence([d.scores for d in batch], True)  # [B, S, 4]
+    if wanted.shape[1] == audio.mask.shape[1] and schedule.segment_weight:
+        error = ((model.segment_score(fused.audio_x) - wanted) ** 2).mean(2)  # [B, S]
+        loss = loss + schedule.segment_weight * (error * audio.mask).sum() / audio.mask.sum().clamp(min=1)
+    return loss
+
+
+def train(config: HilbertConfig, documents: list[Document], seed: int, schedule: Schedule = Schedule()) -> Trained:
+    """The result reads raw rows and scores on the experts' scale."""
+    torch.manual_seed(seed)
+    model = Trained(config)
+    standardiser = Standardiser(documents)
+    risk = sum(d.fluency < 7.6 for d in documents) / len(documents)
+    risk_weight = torch.tensor([0.5 / (1 - risk), 0.5 / max(risk, 0.05)]).sqrt()
+    generator = torch.Generator().manual_seed(seed)
+
+    def stage(steps, groups, loss_of):
+        optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
+        rates = [g["lr"] for g in groups]
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
+        for _ in range(steps):
+            chosen = torch.randperm(len(documents), generator=generator)[: schedule.batch].tolist()
+            batch = [documents[i] for i in chosen]
+            audio, text = (standardiser.apply(collate(batch, m), m) for m in ("audio", "text"))
+            noisy = [r.rows + schedule.noise * torch.randn(r.rows.shape, generator=generator) for r in (audio, text)]
+            audio, text = replace(audio, rows=noisy[0]), replace(text, rows=noisy[1])
+            loss = loss_of(batch, audio, text)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            rate.step()
+
+    def first(batch, audio, text):
+        speakers = torch.tensor([d.session for d in batch])
+        return representation_loss(model, model.fusion(audio, text), speakers, schedule)
+
+    def second(batch, audio, text):
+        draw = torch.rand(len(batch), generator=generator)
+        text = drop(text, draw < schedule.drop_text)
+        audio = drop(audio, draw > 1 - schedule.drop_audio)
+        fused = model.fusion(audio, text)
+        return task_loss(model, fused, audio, batch, schedule, risk_weight)
+
+    model.train()
+    stage(schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
+    fusion = {"params": list(model.fusion.parameters()), "lr": schedule.second_rate * schedule.fusion_share}
+    rest = [p for name, p in model.named_parameters() if not name.startswith("fusion.")]
+    stage(schedule.second_steps, [fusion, {"params": rest, "lr": schedule.second_rate}], second)
+    model.eval()
+    standardiser.fold(model)
+    return model
+
+
+@torch.inference_mode()
+def predict(model: Trained, documents: list[Document], modalities: str) -> dict[str, Tensor]:
+    """-> {task: [N, C]} from `audio`, `text` or `audio_text`"""
+    audio, text = collate(documents, "audio"), collate(documents, "text")
+    everyone = torch.ones(len(documents), dtype=torch.bool)
+    if "audio" not in modalities:
+        audio = drop(audio, everyone)
+    if "text" not in modalities:
+        text = drop(text, everyone)
+    return model.moe(model.fusion(audio, text).document)[0]
