@@ -168,7 +168,7 @@ def train(model: Distillation, batches: Batches, epochs: int, rate: float, state
                 loss, parts = model(*(x.to(device) for x in batch))
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             schedule.step()
             steps += 1

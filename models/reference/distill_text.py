@@ -122,7 +122,7 @@ def train(
     total = epochs * groups_per_epoch
     optimiser = torch.optim.AdamW(student.parameters(), rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=total, pct_start=0.05)
-    scale = targets.std(0)
+    scale = targets.std(0).clamp(min=1e-2)  # one of the teacher's dimensions is constant
     ids, mask = encode(texts, vocabulary, STUDENT.max_tokens)
     lengths = mask.sum(1).int()
     student.train()
@@ -140,7 +140,7 @@ def train(
             loss = 1 - cosine + 0.3 * (((rows.float() - wanted) / scale.to(device)) ** 2).mean()
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(student.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             schedule.step()
             seen += cosine.item()

@@ -55,12 +55,12 @@ def encoded_documents(data: Path, cache: Path, seed: int, device: str) -> dict[s
     }
 
 
-def held_out_outputs(data: Path, cache: Path, seed: int, device: str) -> dict:
-    """-> {variant: {modalities: {task: [REPEATS, N, C]}}}, by fusions that never met the session's group."""
+def held_out_outputs(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
+    """-> {variant: {modalities: {task: [repeats, N, C]}}}, by fusions that never met the session's group."""
     every = sessions(data)
     documents = encoded_documents(data, cache, seed, device)
     results = {}
-    for repeat in range(REPEATS):
+    for repeat in range(repeats):
         fold_of = folds(every, repeat)
         for fold in range(FOLDS):
             path = cache / f"outputs-{repeat}-{fold}.pt"
@@ -77,7 +77,7 @@ def held_out_outputs(data: Path, cache: Path, seed: int, device: str) -> dict:
                     for task, output in by_task.items():
                         slot = results.setdefault(variant, {}).setdefault(modality, {})
                         if task not in slot:
-                            slot[task] = torch.zeros(REPEATS, *output.shape)
+                            slot[task] = torch.zeros(repeats, *output.shape)
                         slot[task][repeat, chosen] = output[chosen]
     return results
 
@@ -95,14 +95,14 @@ def macro_f1(truth, decided) -> float:
 
 
 def summary(truth: np.ndarray, decided: np.ndarray) -> dict:
-    """decided [REPEATS, N] -> mean macro-F1, its spread over repeats, its interval over documents"""
+    """decided [repeats, N] -> mean macro-F1, its spread over repeats, its interval over documents"""
     each = [macro_f1(truth, d) for d in decided]
     joint = interval(lambda t, d: np.mean([macro_f1(t, d[:, r]) for r in range(d.shape[1])]), truth, decided.T)
     return {"macro_f1": round(float(np.mean(each)), 3), "repeats": np.round(each, 3).tolist(), "interval": joint}
 
 
 def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, every: list) -> np.ndarray:
-    """[REPEATS, N, C] -> decisions [REPEATS, N], each fold decided by the calibration of the others."""
+    """[repeats, N, C] -> decisions [repeats, N], each fold decided by the calibration of the others."""
     decided = np.zeros(outputs.shape[:2], int)
     for repeat, output in enumerate(outputs):
         fold_of = folds(every, repeat)
@@ -140,12 +140,12 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
     return result
 
 
-def evaluate(data: Path, cache: Path, seed: int, device: str) -> dict:
-    outputs = held_out_outputs(data, cache, seed, device)
+def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
+    outputs = held_out_outputs(data, cache, seed, device, repeats)
     every = sessions(data)
     level, risk, total = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    report = {"controls": controls(data, truth), "model": {}}
+    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}}
     for variant, by_modality in outputs.items():
         for modality, by_task in by_modality.items():
             entry = report["model"].setdefault(variant, {}).setdefault(modality, {})
@@ -168,9 +168,10 @@ def main():
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     parser.add_argument("--out", type=Path, default=Path("../spoken-english/evaluation.json"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device)
+    report = evaluate(arguments.data, arguments.cache, arguments.seed, device, arguments.repeats)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 

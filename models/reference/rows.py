@@ -92,14 +92,15 @@ def whole_documents(data: Path, speech, text, vocabulary, noisy: bool) -> list[D
 
 
 def cropped_documents(data: Path, speech, text, vocabulary, seed: int) -> list[Document]:
-    """Runs of 8 to 20 utterances, at another level, with silent or noisy gaps, the cues re-cut."""
+    """Runs of 8 to 20 utterances, at another level, with silent or noisy gaps, the cues as they are or re-cut."""
     rng = np.random.default_rng(seed)
     result = []
     for index, session in enumerate(sessions(data)):
         utterances = utterance_audio(data, session)
         _, spans = join(utterances, session.gap_s, None, rng)
-        cues = recut(session_cues(session), rng)
         for _ in range(CROPS):
+            cues = session_cues(session)
+            cues = recut(cues, rng) if rng.random() < 0.5 else cues
             count = int(rng.integers(8, len(utterances) + 1))
             first = int(rng.integers(0, len(utterances) - count + 1))
             chosen = range(first, first + count)

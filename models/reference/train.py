@@ -10,12 +10,11 @@ import platform
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from checkpoint import save
 from data import data_hash, sessions
-from evaluate import MODALITIES, REPEATS, TASKS, encoded_documents, held_out_outputs, model_config
+from evaluate import MODALITIES, TASKS, encoded_documents, held_out_outputs, model_config
 from fit_calibration import fit
 from hilbert import Hilbert
 from rows import labels
@@ -33,16 +32,11 @@ CREDITS = [
 
 
 def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
-    """Fitted on the predictions for held-out sessions, all repeats together."""
+    """Fitted on the predictions for held-out sessions of one round of cross-validation."""
     level, risk, _ = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    outputs = held_out_outputs(data, cache, seed, device)["whole"]
-    return {
-        task.name: {
-            m: fit(task, outputs[m][task.name].flatten(0, 1), np.tile(truth[task.name], REPEATS)) for m in MODALITIES
-        }
-        for task in TASKS
-    }
+    outputs = held_out_outputs(data, cache, seed, device, repeats=1)["whole"]
+    return {task.name: {m: fit(task, outputs[m][task.name][0], truth[task.name]) for m in MODALITIES} for task in TASKS}
 
 
 def assemble(speech, text, trained: Trained) -> Hilbert:

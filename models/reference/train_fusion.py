@@ -13,11 +13,11 @@ from rows import Document, collate
 
 @dataclass(frozen=True)
 class Schedule:
-    first_steps: int = 150  # of the representation
-    second_steps: int = 500  # of the tasks
+    first_steps: int = 80  # of the representation
+    second_steps: int = 240  # of the tasks
     batch: int = 64
     first_rate: float = 5e-4
-    second_rate: float = 5e-4
+    second_rate: float = 1e-3
     fusion_share: float = 0.3  # of the rate, for the fusion in the second stage
     weight_decay: float = 0.05
     temperature: float = 0.07
@@ -25,9 +25,9 @@ class Schedule:
     structure_weight: float = 0.1
     balance_weight: float = 0.1
     router_weight: float = 0.02
-    segment_weight: float = 0.5
+    segment_weight: float = 1.0
     fluency_weight: float = 0.5
-    drop_text: float = 0.3  # of the documents lose their text
+    drop_text: float = 0.5  # of the documents lose their text
     drop_audio: float = 0.1  # or their audio
     noise: float = 0.3  # deviation of the noise on standardised rows
 
@@ -132,7 +132,7 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
             loss = loss_of(batch, audio, text)
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             rate.step()
 
