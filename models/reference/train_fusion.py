@@ -32,6 +32,7 @@ class Schedule:
     noise: float = 0.3  # deviation of the noise on standardised rows
 
 
+CONSTANT = 0.02  # deviation of a row's dimension up to which it is held constant
 CENTRE = 8.0  # scores are learnt around the middle of the scale
 
 
@@ -62,7 +63,7 @@ class Standardiser:
         self.scales = {}
         for modality in ("audio", "text"):
             rows = torch.cat([getattr(d, modality) for d in documents])
-            self.scales[modality] = (rows.mean(0), rows.std(0).clamp(min=1e-3))
+            self.scales[modality] = (rows.mean(0), rows.std(0).clamp(min=CONSTANT))
 
     def apply(self, rows: Rows, modality: str) -> Rows:
         mean, deviation = self.scales[modality]
@@ -73,6 +74,8 @@ class Standardiser:
         for modality, (mean, deviation) in self.scales.items():
             linear = getattr(model.fusion, f"project_{modality}").linear
             linear.weight.div_(deviation)
+            # divided by almost nothing, a weight that does nothing would set the int8 scale of its whole channel
+            linear.weight[:, deviation == CONSTANT] = 0
             linear.bias.sub_(linear.weight @ mean)
         for task in model.config.tasks:
             if task.kind == "ordinal":
