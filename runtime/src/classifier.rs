@@ -1,0 +1,107 @@
+//! From files to a classification.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use hilbert_formats::{Transcript, WavReader};
+
+use crate::audio::{ChannelChoice, PcmFormat};
+use crate::error::Result;
+use crate::session::{Classification, Model, Session, Warning};
+
+/// How a document is classified.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Use this channel of the recording alone, counted from 1; `None` mixes all channels down.
+    pub channel: Option<u16>,
+    /// Put measured values into [`Classification::run`].
+    pub stats: bool,
+}
+
+/// Classifies one document after the other, in buffers that are allocated once.
+#[derive(Debug)]
+pub struct Classifier {
+    session: Session,
+}
+
+/// Frames of one block that is read from a recording.
+const BLOCK_FRAMES: usize = 4096;
+
+impl Classifier {
+    /// A classifier for `model`, which several of them may share.
+    ///
+    /// # Errors
+    /// None for a model that opened.
+    pub fn new(model: impl Into<Arc<Model>>) -> Result<Self> {
+        Ok(Self { session: Session::new(model.into())? })
+    }
+
+    /// Classifies a recording, a transcript, or both. Recordings are read in blocks, never whole.
+    ///
+    /// # Errors
+    /// Code 4 for an input that cannot be read or used, or when neither speech nor words are in it; 5 for a transcript beyond
+    /// its limits.
+    pub fn classify_file(
+        &mut self,
+        wav: Option<&Path>,
+        transcript: Option<&Path>,
+        options: &Options,
+    ) -> Result<Classification> {
+        let transcript = transcript.map(Transcript::open).transpose()?;
+        let recording = wav.map(WavReader::open).transpose()?;
+        let mut classification = self.classify(recording, transcript.as_ref(), options)?;
+        classification.input.path = wav.map(|path| path.to_string_lossy().into_owned());
+        Ok(classification)
+    }
+
+    /// Classifies a recording from any reader, a transcript, or both.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify_file`].
+    pub fn classify<R: Read>(
+        &mut self,
+        recording: Option<WavReader<R>>,
+        transcript: Option<&Transcript>,
+        options: &Options,
+    ) -> Result<Classification> {
+        self.session.clear()?;
+        if let Some(mut recording) = recording {
+            self.push_recording(&mut recording, options)?;
+        }
+        if let Some(transcript) = transcript {
+            self.session.push_transcript(transcript)?;
+        }
+        let mut classification = self.session.finish()?;
+        if !options.stats {
+            classification.run = None;
+        }
+        Ok(classification)
+    }
+
+    fn push_recording<R: Read>(
+        &mut self,
+        recording: &mut WavReader<R>,
+        options: &Options,
+    ) -> Result<()> {
+        let format = recording.format();
+        let format = PcmFormat { sample_rate: format.sample_rate, channels: format.channels };
+        self.session.start_audio(
+            format,
+            options.channel.map_or(ChannelChoice::Mean, ChannelChoice::Only),
+        )?;
+        let mut block = vec![0.0; BLOCK_FRAMES * usize::from(format.channels)];
+        loop {
+            let samples = recording.read(&mut block)?;
+            if samples == 0 {
+                break;
+            }
+            self.session.push_audio(&block[..samples])?;
+        }
+        for warning in recording.warnings() {
+            self.session.push_warning(Warning::from(warning));
+        }
+        self.session.finish_audio()
+    }
+}

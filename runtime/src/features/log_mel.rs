@@ -1,0 +1,190 @@
+//! Log-mel spectrogram of one segment, equal to `models/reference/log_mel.py`, which is whisper's `log_mel_spectrogram`
+//! (openai/whisper, `whisper/audio.py`).
+
+mod filters;
+#[cfg(test)]
+mod tests;
+
+use std::f64::consts::PI;
+use std::fmt;
+use std::sync::Arc;
+
+use hilbert_formats::manifest::{Audio, Features};
+use realfft::num_complex::Complex;
+use realfft::{RealFftPlanner, RealToComplex};
+
+use self::filters::MelFilters;
+use crate::error::{ErrorKind, Result};
+use crate::limits::MAX_VALUES;
+
+/// Computes spectrograms into one buffer.
+pub struct LogMel {
+    hop: usize,
+    n_mels: usize,
+    frames: usize,
+    floor: f32,
+    dynamic_range: f32,
+    offset: f32,
+    scale: f32,
+    /// Periodic Hann, `[n_fft]`.
+    window: Vec<f32>,
+    filters: MelFilters,
+    fft: Arc<dyn RealToComplex<f32>>,
+    windowed: Vec<f32>,
+    spectrum: Vec<Complex<f32>>,
+    scratch: Vec<Complex<f32>>,
+    power: Vec<f32>,
+    values: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+/// The log-mel spectrogram of one segment, padded to the encoder's length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spectrogram<'a> {
+    /// `[n_mels, frames]`, row-major: `(log10 power + offset) / scale`. Frame `t` is centred on sample `t * hop`.
+    pub values: &'a [f32],
+    /// `[frames]`: 1 for frames that hold audio, 0 for padding.
+    pub mask: &'a [f32],
+}
+
+impl LogMel {
+    /// Plans the transform and allocates every buffer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setting`] when a constant does not fit the others.
+    pub fn new(features: &Features, audio: &Audio) -> Result<Self> {
+        let Features::LogMel { n_fft, hop, n_mels, frames, floor, dynamic_range, offset, scale } =
+            *features;
+        check(features)?;
+        let fft = RealFftPlanner::new().plan_fft_forward(n_fft);
+        let bins = n_fft / 2 + 1;
+        Ok(Self {
+            hop,
+            n_mels,
+            frames,
+            floor: single(floor),
+            dynamic_range: single(dynamic_range),
+            offset: single(offset),
+            scale: single(scale),
+            window: (0..n_fft)
+                .map(|n| single(0.5 - 0.5 * (2.0 * PI * n as f64 / n_fft as f64).cos()))
+                .collect(),
+            filters: MelFilters::slaney(n_mels, n_fft, audio.sample_rate),
+            windowed: fft.make_input_vec(),
+            spectrum: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
+            fft,
+            power: vec![0.0; bins],
+            values: vec![0.0; n_mels * frames],
+            mask: vec![0.0; frames],
+        })
+    }
+
+    /// The spectrogram of one segment of mono samples in [-1, 1], silence appended up to `frames * hop` samples.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SegmentLength`] for more than `frames * hop` samples.
+    pub fn compute(&mut self, samples: &[f32]) -> Result<Spectrogram<'_>> {
+        let longest = self.frames * self.hop;
+        if samples.len() > longest {
+            return Err(ErrorKind::SegmentLength { found: samples.len(), most: longest }.into());
+        }
+        // A later frame's window holds silence only.
+        let sounding = (samples.len() + self.window.len() / 2).div_ceil(self.hop).min(self.frames);
+        let mut loudest =
+            if sounding < self.frames { self.floor.log10() } else { f32::NEG_INFINITY };
+        for t in 0..sounding {
+            self.power_of_frame(t, samples)?;
+            for mel in 0..self.n_mels {
+                let log = self.filters.apply(mel, &self.power).max(self.floor).log10();
+                loudest = loudest.max(log);
+                self.values[mel * self.frames + t] = log;
+            }
+        }
+        let cut = loudest - self.dynamic_range;
+        let (offset, scale) = (self.offset, self.scale);
+        let normalised = |log: f32| (log.max(cut) + offset) / scale;
+        let silence = normalised(self.floor.log10());
+        for row in self.values.chunks_exact_mut(self.frames) {
+            let (sound, padding) = row.split_at_mut(sounding);
+            sound.iter_mut().for_each(|value| *value = normalised(*value));
+            padding.fill(silence);
+        }
+        let real = samples.len().div_ceil(self.hop);
+        self.mask[..real].fill(1.0);
+        self.mask[real..].fill(0.0);
+        Ok(Spectrogram { values: &self.values, mask: &self.mask })
+    }
+
+    /// Power spectrum of the frame centred on sample `t * hop`, into `self.power`.
+    fn power_of_frame(&mut self, t: usize, samples: &[f32]) -> Result<()> {
+        let half = self.window.len() / 2;
+        let last = self.frames * self.hop - 1;
+        for (n, (value, weight)) in self.windowed.iter_mut().zip(&self.window).enumerate() {
+            // The padded segment is reflected at both ends, without repeating its first and last sample.
+            let at = (t * self.hop + n).abs_diff(half);
+            let at = if at > last { 2 * last - at } else { at };
+            *value = samples.get(at).copied().unwrap_or(0.0) * weight;
+        }
+        self.fft
+            .process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch)
+            .map_err(|error| ErrorKind::Internal { what: "log-mel", reason: error.to_string() })?;
+        for (power, bin) in self.power.iter_mut().zip(&self.spectrum) {
+            *power = bin.norm_sqr();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LogMel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogMel")
+            .field("n_fft", &self.window.len())
+            .field("hop", &self.hop)
+            .field("n_mels", &self.n_mels)
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(features: &Features) -> Result<()> {
+    let Features::LogMel { n_fft, hop, n_mels, frames, floor, dynamic_range, offset, scale } =
+        *features;
+    let values = n_mels.saturating_mul(frames);
+    let samples = frames.saturating_mul(hop);
+    let rows = [
+        (
+            "features.n_fft",
+            n_fft as f64,
+            n_fft >= 2 && n_fft % 2 == 0 && n_fft / 2 < samples,
+            "even, less than 2 segments",
+        ),
+        (
+            "features.hop",
+            hop as f64,
+            hop > 0 && samples <= MAX_VALUES,
+            "1 or more, a segment of at most 4194304 samples",
+        ),
+        ("features.n_mels", n_mels as f64, n_mels > 0 && n_mels <= n_fft, "1 to n_fft"),
+        (
+            "features.frames",
+            frames as f64,
+            frames > 0 && values <= MAX_VALUES,
+            "1 or more, at most 4194304 values",
+        ),
+        ("features.floor", floor, single(floor) > 0.0 && floor.is_finite(), "a positive number"),
+        ("features.dynamic_range", dynamic_range, dynamic_range.is_finite(), "a finite number"),
+        ("features.offset", offset, offset.is_finite(), "a finite number"),
+        ("features.scale", scale, scale.is_normal(), "a finite number other than 0"),
+    ];
+    rows.iter().find(|(_, _, fits, _)| !fits).map_or(Ok(()), |&(name, found, _, expected)| {
+        Err(ErrorKind::Setting { name, found: found.to_string(), expected: expected.to_owned() }
+            .into())
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is meant")]
+const fn single(value: f64) -> f32 {
+    value as f32
+}

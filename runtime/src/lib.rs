@@ -1,0 +1,92 @@
+//! HILBERT on a device: a recording of a person speaking and its transcript become a class with a calibrated probability,
+//! offline, in bounded memory.
+//!
+//! # The way through
+//! ```text
+//! wav, PCM ──> audio ──> segment ──> log-mel ──> speech encoder ──> project ─┐
+//!                                                                            ├─> cross, pool, join ─> experts ─> decision
+//! srt, text ─> transcript ─────────> tokens ───> text encoder ────> project ─┘
+//!    bounded blocks        one segment or cue at a time        one row each            once a document
+//! ```
+//! A recording is cut at its pauses, a transcript comes in cues; neither needs the other, and their numbers differ. Each segment
+//! and each cue becomes one row, the rows of both modalities attend to each other, and what they pool to is classified by a
+//! mixture of experts.
+//!
+//! # Example
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use hilbert_runtime::{Classifier, Model, Options};
+//!
+//! # fn main() -> hilbert_runtime::Result<()> {
+//! let model = Model::open("models/spoken-english/bundle")?;
+//! let mut classifier = Classifier::new(model)?;
+//! let (wav, srt) = (Path::new("session.wav"), Path::new("session.srt"));
+//! let classification = classifier.classify_file(Some(wav), Some(srt), &Options::default())?;
+//! for task in &classification.tasks {
+//!     println!("{}: {}", task.name, task.label);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//! [`Classification`] serialises to the JSON of `hilbert classify`. A [`Session`] takes audio as it is recorded. The stages
+//! stand open for those who need one alone: [`AudioStream`], [`Segmenter`], [`LogMel`], [`TokenRows`], [`SpeechEncoder`],
+//! [`TextEncoder`], [`Fusion`], [`MixtureOfExperts`], [`decide`]; a [`Graph`] is one ONNX file.
+//!
+//! # Models
+//! A [`Model`] is one bundle, as `hilbert-export` writes it and `docs/bundle-format.md` describes it: `manifest.json`, ONNX graphs
+//! of fixed shapes, a vocabulary. Everything is checked when it is opened: sizes and SHA-256 of the files, the manifest against
+//! itself, the graphs against the manifest. Weights may be stored as 8-bit integers; this engine computes in 32-bit floats.
+//!
+//! # Limits
+//! Recordings of 8 to 192 kHz with up to 64 channels and of any length; transcripts of up to 16 MiB and 100,000 cues. Up to
+//! `fusion.n_max` rows a modality take part in cross-attention one by one; beyond that the most similar neighbours merge,
+//! and the result says how many rows each one holds. Nothing is cut short in silence.
+//!
+//! # Errors
+//! One [`Error`] with a stable [code](Error::code): 3 for a bundle, 4 for an input, 5 for a limit, 6 for a fault of this crate. The
+//! message says what was found and what was expected. No input makes this crate panic; where the engine does, the panic becomes
+//! an error, provided that the program unwinds.
+//!
+//! # Memory
+//! Everything that depends on the bundle is allocated when it is loaded and when a [`Classifier`] is made, among it `n_max` rows a
+//! modality, which are written at once. The engine allocates while a graph runs, within a bound that the graph's fixed
+//! shapes set, and keeps nothing. What a document adds is its transcript and its result, of at most `n_max` rows a modality:
+//! an hour takes no more than minutes do.
+//!
+//! # Logging
+//! The `log` facade: one line at level info for a bundle that is loaded, one at debug for a document. Never audio, text, or
+//! what a file holds.
+
+#![forbid(unsafe_code)]
+
+mod audio;
+mod classifier;
+mod decision;
+mod encoder;
+mod engine;
+mod error;
+mod features;
+mod fusion;
+mod limits;
+mod moe;
+mod segment;
+mod session;
+
+pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, PcmFormat};
+pub use classifier::{Classifier, Options};
+pub use decision::{Decision, decide};
+pub use encoder::{SpeechEncoder, TextEncoder};
+pub use engine::{Graph, Input, Port};
+pub use error::{Error, ErrorKind, Result};
+pub use features::{LogMel, Spectrogram, TokenRow, TokenRows};
+pub use fusion::{
+    DocumentRows, Fused, Fusion, Modalities, Modality, Pooling, PositionEncoding, Row, RowStore,
+    TimeSpan,
+};
+pub use moe::{MixtureOfExperts, TaskOutput};
+pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
+pub use session::{
+    BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Model, Run,
+    SegmentResult, Session, TaskResult, Tool, Warning,
+};

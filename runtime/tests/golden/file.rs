@@ -1,0 +1,127 @@
+//! The golden file.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use hilbert_formats::manifest::Weights;
+use hilbert_formats::{Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
+use hilbert_runtime::{ChannelChoice, Classification, PcmFormat, Session, TimeSpan};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+use crate::{MODEL, path};
+
+/// The golden file, every number as f64.
+#[derive(Clone)]
+pub(crate) struct Golden {
+    /// Which of its sets the bundle must match.
+    pub(crate) set: &'static str,
+    pub(crate) tensors: BTreeMap<String, Vec<f64>>,
+}
+
+impl Golden {
+    pub(crate) fn read() -> Self {
+        let file = "models/spoken-english/golden.safetensors";
+        let bytes = fs::read(path(file))
+            .unwrap_or_else(|e| panic!("{file}: {e}: run models/reference/golden.py"));
+        let golden = SafeTensors::deserialize(&bytes).unwrap();
+        let set = match MODEL.manifest().weights {
+            Weights::F32 => "f32",
+            Weights::Int8 => "int8",
+        };
+        let tensors = golden
+            .iter()
+            .map(|(name, tensor)| (name.to_owned(), numbers(tensor.dtype(), tensor.data())));
+        Self { set, tensors: tensors.collect() }
+    }
+
+    pub(crate) fn documents(&self) -> Vec<String> {
+        let prefix = format!("{}/", self.set);
+        let of_set = self
+            .tensors
+            .keys()
+            .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix("/document"));
+        of_set.map(str::to_owned).collect()
+    }
+
+    pub(crate) fn input(&self, document: &str, name: &str) -> Option<&Vec<f64>> {
+        self.tensors.get(&format!("inputs/{document}/{name}"))
+    }
+
+    pub(crate) fn any_output(&self, document: &str, stage: &str) -> Option<Vec<f64>> {
+        self.tensors.get(&format!("{}/{document}/{stage}", self.set)).cloned()
+    }
+
+    pub(crate) fn output(&self, document: &str, stage: &str) -> Vec<f64> {
+        let set = self.set;
+        self.any_output(document, stage).unwrap_or_else(|| {
+            panic!("no {set}/{document}/{stage}: run models/reference/golden.py")
+        })
+    }
+
+    pub(crate) fn modalities(&self, document: &str) -> Vec<&'static str> {
+        ["audio", "text"]
+            .into_iter()
+            .filter(|m| self.any_output(document, &format!("{m}_x")).is_some())
+            .collect()
+    }
+
+    pub(crate) fn times(&self, document: &str, modality: &str) -> Vec<Option<TimeSpan>> {
+        let rate = f64::from(MODEL.manifest().audio.sample_rate);
+        let (name, unit) =
+            if modality == "audio" { ("segments", rate) } else { ("cue_times", 1.0) };
+        let spans = self.input(document, name).unwrap().chunks_exact(2);
+        spans
+            .map(|s| {
+                (!s[0].is_nan()).then(|| TimeSpan { start_s: s[0] / unit, end_s: s[1] / unit })
+            })
+            .collect()
+    }
+
+    /// The document through the whole runtime.
+    pub(crate) fn classify(&self, session: &mut Session, document: &str) -> Classification {
+        if let Some(range) = self.input(document, "range") {
+            let mut wav = WavReader::open(path("examples/data/session.wav")).unwrap();
+            let (sample_rate, channels) = (wav.format().sample_rate, wav.format().channels);
+            assert_eq!(channels, 1);
+            let mut samples = Vec::new();
+            let mut block = [0.0; 4096];
+            while let n @ 1.. = wav.read(&mut block).unwrap() {
+                samples.extend_from_slice(&block[..n]);
+            }
+            session.start_audio(PcmFormat { sample_rate, channels }, ChannelChoice::Mean).unwrap();
+            for block in samples[range[0] as usize..range[1] as usize].chunks(1000) {
+                session.push_audio(block).unwrap();
+            }
+        }
+        if let Some(json) = self.input(document, "cues_json") {
+            let json: Vec<u8> = json.iter().map(|byte| *byte as u8).collect();
+            let cues: Vec<Value> = serde_json::from_slice(&json).unwrap();
+            let cue = |cue: &Value| Cue {
+                text: cue["text"].as_str().unwrap().to_owned(),
+                times: cue["start_s"]
+                    .as_f64()
+                    .map(|start_s| CueTimes { start_s, end_s: cue["end_s"].as_f64().unwrap() }),
+                line: 1,
+            };
+            let cues = cues.iter().map(cue).collect();
+            let transcript =
+                Transcript { format: TranscriptFormat::Srt, cues, warnings: Vec::new() };
+            session.push_transcript(&transcript).unwrap();
+        }
+        session.finish().unwrap_or_else(|error| panic!("{document}: {error}"))
+    }
+}
+
+fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
+    fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        bytes.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
+    }
+    match dtype {
+        Dtype::F32 => each(bytes, |b| f64::from(f32::from_le_bytes(b))),
+        Dtype::F64 => each(bytes, f64::from_le_bytes),
+        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
+        Dtype::U8 => each(bytes, |[b]| f64::from(b)),
+        other => panic!("found a golden tensor of {other:?}"),
+    }
+}
