@@ -1,0 +1,180 @@
+//! The checkpoint that `models/reference/train.py` writes: `config.json`, `model.safetensors` and `vocab.txt`.
+//!
+//! A [`Checkpoint`] that exists has been checked: every tensor that the configuration implies is there in its shape, all
+//! values are finite, and nothing unknown is. Format: `models/reference/checkpoint.py`.
+
+mod config;
+mod layout;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use half::f16;
+use hilbert_formats::bundle::sha256;
+use safetensors::{Dtype, SafeTensors};
+
+pub use self::config::{
+    Config, ExpertsConfig, FusionConfig, LogMelConfig, ModelConfig, Provenance, SpeechConfig,
+    TaskConfig, TextConfig,
+};
+pub use self::layout::tensors;
+use crate::error::{ErrorKind, Result};
+
+/// The schema this exporter reads.
+pub const SCHEMA: &str = "hilbert.checkpoint/1";
+
+/// Tensors that only the training uses; a checkpoint may hold them.
+const TRAINING_ONLY: [&str; 2] = ["contrast.", "segment_score."];
+
+/// A trained model, checked.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    config: Config,
+    tensors: BTreeMap<String, Tensor>,
+    vocabulary: Vec<u8>,
+    sha256: String,
+}
+
+/// One float tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its shape; the product is the length of `values`.
+    pub shape: Vec<usize>,
+    /// Its elements, finite.
+    pub values: Vec<f32>,
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint in `folder`.
+    ///
+    /// Half-precision tensors become floats of the same value.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed; [`ErrorKind::Schema`]; [`ErrorKind::Checkpoint`] with every inconsistency at
+    /// once: configuration, missing, unknown and misshapen tensors, types, values that are not finite, the vocabulary.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let config = read_config(&folder.join("config.json"))?;
+        let vocabulary = read(&folder.join("vocab.txt"))?;
+        let path = folder.join("model.safetensors");
+        let bytes = read(&path)?;
+        let stored = SafeTensors::deserialize(&bytes)
+            .map_err(|source| ErrorKind::SafeTensors { path, source })?;
+
+        let mut problems = config.problems();
+        let lines = vocabulary.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
+        if lines != config.model.text.vocabulary {
+            let expected = config.model.text.vocabulary;
+            problems.push(format!(
+                "vocab.txt: found {lines} pieces, expected {expected} as text.vocabulary says"
+            ));
+        }
+        let mut loaded = BTreeMap::new();
+        if config.is_bounded() {
+            let expected = tensors(&config.model);
+            problems.extend(unknown(&stored, &expected));
+            for (name, shape) in expected {
+                match load(&stored, &name, &shape) {
+                    Ok(tensor) => drop(loaded.insert(name, tensor)),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ErrorKind::Checkpoint { path: folder.to_path_buf(), problems }.into());
+        }
+        Ok(Self { config, tensors: loaded, vocabulary, sha256: sha256(&bytes) })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// `vocab.txt` as it stands: one word piece a line, the line number is the id.
+    #[must_use]
+    pub fn vocabulary(&self) -> &[u8] {
+        &self.vocabulary
+    }
+
+    /// SHA-256 of `model.safetensors`, hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoTensor`], which only a fault of the exporter can cause.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        Ok(self.tensors.get(name).ok_or_else(|| ErrorKind::NoTensor { name: name.into() })?)
+    }
+}
+
+/// The file's bytes, or an error that names it.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    Ok(fs::read(path).map_err(|source| ErrorKind::Read { path: path.into(), source })?)
+}
+
+fn read_config(path: &Path) -> Result<Config> {
+    #[derive(serde::Deserialize)]
+    struct Stated {
+        schema: String,
+    }
+    let bytes = read(path)?;
+    let json = |source| ErrorKind::Json { path: path.into(), source };
+    let stated: Stated = serde_json::from_slice(&bytes).map_err(json)?;
+    if stated.schema != SCHEMA {
+        let command = "models/reference/train.py";
+        return Err(ErrorKind::Schema {
+            path: path.into(),
+            found: stated.schema,
+            expected: SCHEMA,
+            command,
+        }
+        .into());
+    }
+    Ok(serde_json::from_slice(&bytes).map_err(json)?)
+}
+
+fn unknown(stored: &SafeTensors<'_>, expected: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+    let mut names: Vec<_> = stored.names();
+    names.sort_unstable();
+    names.retain(|n| {
+        !expected.contains_key(*n) && !TRAINING_ONLY.iter().any(|prefix| n.starts_with(prefix))
+    });
+    names.iter().map(|n| format!("tensor {n:?}: found, expected none of this name")).collect()
+}
+
+fn load(
+    stored: &SafeTensors<'_>,
+    name: &str,
+    shape: &[usize],
+) -> std::result::Result<Tensor, String> {
+    let Ok(view) = stored.tensor(name) else {
+        return Err(format!("tensor {name:?}: found none, expected shape {shape:?}"));
+    };
+    if view.shape() != shape {
+        return Err(format!("tensor {name:?}: found shape {:?}, expected {shape:?}", view.shape()));
+    }
+    let values: Vec<f32> = match view.dtype() {
+        Dtype::F16 => {
+            view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+        Dtype::F32 => view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        other => return Err(format!("tensor {name:?}: found type {other:?}, expected F16 or F32")),
+    };
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(format!(
+            "tensor {name:?}: found {} at element {i}, expected a finite number",
+            values[i]
+        )),
+        None => Ok(Tensor { shape: shape.to_vec(), values }),
+    }
+}

@@ -1,0 +1,171 @@
+//! The exporter's errors. [`Error::code`] is the command's exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, on the heap so that `Result` stays small.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<ErrorKind>);
+
+impl Error {
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0
+    }
+
+    /// Exit code: 3 bundle, 4 checkpoint or golden file, 6 internal fault, 7 output not written, 8 parity failed.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self.kind() {
+            ErrorKind::Runtime { source, .. } => source.code(),
+            ErrorKind::Read { .. }
+            | ErrorKind::Json { .. }
+            | ErrorKind::Schema { .. }
+            | ErrorKind::SafeTensors { .. }
+            | ErrorKind::Checkpoint { .. }
+            | ErrorKind::GoldenTensor { .. }
+            | ErrorKind::Manifest { .. } => 4,
+            ErrorKind::NoTensor { .. }
+            | ErrorKind::NoGraph { .. }
+            | ErrorKind::WeightShape { .. } => 6,
+            ErrorKind::Write { .. }
+            | ErrorKind::TargetExists { .. }
+            | ErrorKind::TargetNotBundle { .. } => 7,
+            ErrorKind::Parity(_) => 8,
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self(Box::new(kind))
+    }
+}
+
+/// Every way an export fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file of the checkpoint, or the golden file, cannot be read.
+    #[error("{path}: cannot be read", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `config.json` is not what this exporter reads.
+    #[error("{path}: not a checkpoint's configuration", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A file was written by another version of the reference.
+    #[error("{path}: found schema {found:?}, expected {expected:?}; run {command} again", path = path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Schema it states.
+        found: String,
+        /// Schema this exporter reads.
+        expected: &'static str,
+        /// Command that writes the file.
+        command: &'static str,
+    },
+    /// A file is not safetensors.
+    #[error("{path}: not a safetensors file", path = path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// The parts of a checkpoint do not fit together; everything that was found stands in the message, a line each.
+    #[error("{path}: {count} problems:\n  {list}", path = path.display(), count = problems.len(), list = problems.join("\n  "))]
+    Checkpoint {
+        /// Folder of the checkpoint.
+        path: PathBuf,
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// The golden file lacks a tensor or holds it in another shape or type.
+    #[error("{path}: tensor {name:?}: found {found}, expected {expected}; run models/reference/golden.py again", path = path.display())]
+    GoldenTensor {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
+        /// What is there.
+        found: String,
+        /// What the comparison needs.
+        expected: String,
+    },
+    /// The checkpoint's facts do not make a valid manifest.
+    #[error("the checkpoint's facts do not make a valid manifest")]
+    Manifest {
+        /// Which one and why.
+        source: hilbert_formats::error::Error,
+    },
+    /// A graph asks for a tensor that the checkpoint's check does not list.
+    #[error("internal: tensor {name:?} is not among those that the checkpoint's check lists")]
+    NoTensor {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A bundle that was just written lacks a graph, or the graph an output.
+    #[error("internal: the bundle has no graph {name:?} of the expected outputs")]
+    NoGraph {
+        /// Name of the graph.
+        name: String,
+    },
+    /// A graph asks for a tensor in another rank than it has.
+    #[error("internal: tensor {name:?}: found shape {found:?}, expected {expected}")]
+    WeightShape {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What the graph needs.
+        expected: &'static str,
+    },
+    /// The bundle cannot be written.
+    #[error("{path}: cannot be written", path = path.display())]
+    Write {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The target exists.
+    #[error("{path}: found a bundle, expected nothing there; --force replaces it", path = path.display())]
+    TargetExists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target is something that this command did not write and does not replace.
+    #[error("{path}: found {found}, expected nothing there or, with --force, a bundle", path = path.display())]
+    TargetNotBundle {
+        /// The target.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// The runtime refuses the bundle that was written.
+    #[error("the runtime refuses the bundle at {stage}")]
+    Runtime {
+        /// What was being done.
+        stage: String,
+        /// Why.
+        source: hilbert_runtime::Error,
+    },
+    /// The bundle computes something else than the reference.
+    #[error(transparent)]
+    Parity(#[from] crate::verify::Mismatch),
+}

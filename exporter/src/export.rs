@@ -1,0 +1,100 @@
+//! The whole export: checkpoint in, verified bundle out.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use hilbert_formats::manifest::Weights;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::package::Package;
+use crate::verify::{self, Comparison, Golden};
+
+/// What an export may choose.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How weights are stored. Default: int8.
+    pub weights: Weights,
+    /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
+    pub golden: Option<PathBuf>,
+    /// Name of the bundle. Default: the checkpoint's.
+    pub name: Option<String>,
+    /// Version of the bundle's content. Default: 1.
+    pub bundle_version: u32,
+    /// Whether a bundle at the target is replaced. Default: no.
+    pub force: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { weights: Weights::Int8, golden: None, name: None, bundle_version: 1, force: false }
+    }
+}
+
+/// What was exported. Its `Display` is the command's output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Name of the bundle.
+    pub name: String,
+    /// How its weights are stored.
+    pub weights: Weights,
+    /// Every file beside the manifest and its size in bytes.
+    pub files: Vec<(String, u64)>,
+    /// Every stage compared; empty without a golden file.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// Exports the checkpoint in the folder `checkpoint` to the folder `target`.
+///
+/// The bundle is written beside the target, opened with the runtime, compared with the golden file if there is one, and
+/// only then put in its place: a bundle that fails leaves nothing behind.
+///
+/// # Errors
+/// See [`crate::ErrorKind`]; [`crate::Error::code`] is the command's exit code.
+pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Report> {
+    let checkpoint = Checkpoint::open(checkpoint)?;
+    let golden = options.golden.as_deref().map(Golden::open).transpose()?;
+    let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
+    let bytes = golden.as_ref().map(Golden::bytes);
+    let package = Package::new(&checkpoint, options.weights, name, options.bundle_version, bytes)?;
+    let staged = package.stage(target, options.force)?;
+    let model = verify::open(staged.folder())?;
+    let comparisons = match &golden {
+        Some(golden) => verify::verify(&model, golden, options.weights)?,
+        None => Vec::new(),
+    };
+    drop(model);
+    staged.commit()?;
+    let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
+    Ok(Report { name: name.into(), weights: options.weights, files, comparisons })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let weights = match self.weights {
+            Weights::F32 => "f32",
+            Weights::Int8 => "int8",
+        };
+        let total: u64 = self.files.iter().map(|(_, bytes)| bytes).sum();
+        writeln!(f, "{}: {weights} weights, {} files, {total} bytes", self.name, self.files.len())?;
+        for (path, bytes) in &self.files {
+            writeln!(f, "  {path:32} {bytes:>10}")?;
+        }
+        if self.comparisons.is_empty() {
+            return writeln!(f, "opened with the runtime; not compared: no golden file was given");
+        }
+        writeln!(
+            f,
+            "opened with the runtime and compared with the {weights} golden set; largest differences:"
+        )?;
+        for c in &self.comparisons {
+            writeln!(
+                f,
+                "  {:32} {:>10.2e} of at most {:.0e}, {} values",
+                c.stage, c.largest, c.tolerance, c.values
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Constants of a graph. Whether a weight is stored as int8 is decided here and nowhere else.
+
+use hilbert_formats::manifest::Weights;
+
+use super::{GraphBuilder, Value, int, signed};
+use crate::checkpoint::Tensor;
+use crate::error::{ErrorKind, Result};
+use crate::onnx::{DataType, TensorProto};
+use crate::quantize::{is_quantised, quantise};
+
+impl GraphBuilder<'_> {
+    /// The matrix of a linear layer, `[out, in]` in the checkpoint, as `[in, out]`; int8 scales belong to `out`.
+    ///
+    /// # Errors
+    /// A tensor that is not there or not a matrix: a fault of the exporter.
+    pub fn matrix(&mut self, name: &str) -> Result<Value> {
+        let tensor = self.checkpoint.tensor(name)?;
+        let [outputs, inputs] = tensor.shape[..] else {
+            let found = tensor.shape.clone();
+            return Err(
+                ErrorKind::WeightShape { name: name.into(), found, expected: "a matrix" }.into()
+            );
+        };
+        let shape = [inputs, outputs];
+        if self.is_quantised(&tensor.shape) {
+            let q = quantise(&tensor.values, outputs);
+            return Ok(self.dequantised(
+                name,
+                &transposed(&q.levels, outputs, inputs),
+                &q.scales,
+                &shape,
+                1,
+            ));
+        }
+        Ok(self.floats(name, &transposed(&tensor.values, outputs, inputs), &shape))
+    }
+
+    /// A weight in the checkpoint's own layout; int8 scales belong to its first dimension. Vectors stay float.
+    ///
+    /// # Errors
+    /// A tensor that is not there: a fault of the exporter.
+    pub fn weight(&mut self, name: &str) -> Result<Value> {
+        let tensor = self.checkpoint.tensor(name)?;
+        Ok(self.rows(name, tensor, tensor.shape.first().copied().unwrap_or(1)))
+    }
+
+    /// The first `count` rows of `tensor`, which the whole tensor's size makes int8 or float.
+    pub fn rows(&mut self, name: &str, tensor: &Tensor, count: usize) -> Value {
+        let rows = tensor.shape.first().copied().unwrap_or(1).max(1);
+        let mut shape = tensor.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = count.min(rows);
+        }
+        let kept = &tensor.values[..tensor.values.len() / rows * count.min(rows)];
+        if self.is_quantised(&tensor.shape) {
+            let q = quantise(kept, shape[0]);
+            return self.dequantised(name, &q.levels, &q.scales, &shape, 0);
+        }
+        self.floats(name, kept, &shape)
+    }
+
+    /// Rows of a table `[n, width]` by i64 indices `[L]` -> `[L, width]`; an int8 table stays int8 until its rows are chosen.
+    ///
+    /// # Errors
+    /// A tensor that is not there: a fault of the exporter.
+    pub fn lookup(&mut self, name: &str, indices: &Value) -> Result<Value> {
+        let tensor = self.checkpoint.tensor(name)?;
+        let (rows, width) = (tensor.shape[0], tensor.shape[1]);
+        let count = indices.shape[0];
+        if !self.is_quantised(&tensor.shape) {
+            let table = self.floats(name, &tensor.values, &tensor.shape);
+            return Ok(self.node(
+                "Gather",
+                &[&table, indices],
+                vec![int("axis", 0)],
+                vec![count, width],
+            ));
+        }
+        let q = quantise(&tensor.values, rows);
+        let table = self.bytes(name, &q.levels, &tensor.shape);
+        // One scale a row as a column, so that the chosen scales multiply their rows without a reshape.
+        let scales = self.floats(&format!("{name}.scale"), &q.scales, &[rows, 1]);
+        let levels =
+            self.node("Gather", &[&table, indices], vec![int("axis", 0)], vec![count, width]);
+        let scales = self.node("Gather", &[&scales, indices], vec![int("axis", 0)], vec![count, 1]);
+        let to = int("to", i64::from(DataType::Float as i32));
+        let levels = self.node("Cast", &[&levels], vec![to], vec![count, width]);
+        Ok(self.binary("Mul", &levels, &scales))
+    }
+
+    /// A float constant.
+    pub fn floats(&mut self, name: &str, values: &[f32], shape: &[usize]) -> Value {
+        self.store(
+            name,
+            DataType::Float,
+            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            shape,
+        )
+    }
+
+    /// A scalar, stored once however often it is used.
+    pub fn scalar(&mut self, value: f32) -> Value {
+        self.floats(&format!("scalar_{value:e}"), &[value], &[])
+    }
+
+    fn is_quantised(&self, shape: &[usize]) -> bool {
+        self.weights == Weights::Int8 && is_quantised(shape)
+    }
+
+    /// `DequantizeLinear` over an int8 constant with one scale for each index of `axis`.
+    fn dequantised(
+        &mut self,
+        name: &str,
+        levels: &[i8],
+        scales: &[f32],
+        shape: &[usize],
+        axis: i64,
+    ) -> Value {
+        let stored = self.bytes(name, levels, shape);
+        let scales = self.floats(&format!("{name}.scale"), scales, &[scales.len()]);
+        self.node("DequantizeLinear", &[&stored, &scales], vec![int("axis", axis)], shape.to_vec())
+    }
+
+    fn bytes(&mut self, name: &str, values: &[i8], shape: &[usize]) -> Value {
+        self.store(
+            name,
+            DataType::Int8,
+            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            shape,
+        )
+    }
+
+    pub(super) fn dimensions(&mut self, values: &[usize]) -> Value {
+        let name = values.iter().fold("integers".to_owned(), |name, v| format!("{name}_{v}"));
+        let raw = values.iter().flat_map(|v| signed(*v).to_le_bytes()).collect();
+        self.store(&name, DataType::Int64, raw, &[values.len()])
+    }
+
+    fn store(&mut self, name: &str, data_type: DataType, raw: Vec<u8>, shape: &[usize]) -> Value {
+        if self.stored.insert(name.into()) {
+            self.graph.initializer.push(TensorProto {
+                dims: shape.iter().copied().map(signed).collect(),
+                data_type: Some(data_type as i32),
+                name: Some(name.into()),
+                raw_data: Some(raw),
+            });
+        }
+        Value { name: name.into(), shape: shape.to_vec() }
+    }
+}
+
+/// `[rows, columns]` to `[columns, rows]`.
+fn transposed<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+    (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
+}

@@ -1,0 +1,25 @@
+//! A trained HILBERT checkpoint to a bundle that `hilbert-runtime` opens: ONNX graphs with int8 or float weights and a manifest.
+//!
+//! [`export()`] does all of it: [`Checkpoint`] reads and checks, [`Package`] builds the graphs and writes them, [`verify`]
+//! opens the result with the real runtime and compares it with the reference's golden file before it takes its place.
+
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod error;
+pub mod export;
+pub mod fusion;
+pub mod graph;
+pub mod layers;
+pub mod moe;
+pub mod onnx;
+pub mod package;
+pub mod quantize;
+pub mod speech;
+pub mod text;
+pub mod verify;
+
+pub use crate::checkpoint::Checkpoint;
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::export::{Options, Report, export};
+pub use crate::package::Package;

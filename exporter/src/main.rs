@@ -1,0 +1,88 @@
+//! The command `hilbert-export`.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use hilbert_exporter::{Options, export};
+use hilbert_formats::manifest::Weights;
+
+/// Exit code: the report could not be written.
+const OUTPUT_NOT_WRITTEN: u8 = 7;
+
+/// Exports a trained HILBERT checkpoint to a bundle for the device.
+///
+/// The bundle is opened with the runtime and, with --golden, compared with the reference before it takes its place.
+///
+/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint or golden file unreadable or inconsistent,
+/// 6 internal fault, 7 output could not be written, 8 the bundle computes something else than the reference.
+#[derive(Debug, Parser)]
+#[command(name = "hilbert-export", version)]
+struct Arguments {
+    /// Folder with config.json, model.safetensors and vocab.txt
+    checkpoint: PathBuf,
+    /// Folder to write the bundle to
+    out: PathBuf,
+    /// How weights are stored
+    #[arg(long, value_enum, default_value = "int8")]
+    weights: WeightsArgument,
+    /// Golden file of the same checkpoint: compared with, and carried along in the bundle
+    #[arg(long, value_name = "FILE")]
+    golden: Option<PathBuf>,
+    /// Name of the bundle instead of the checkpoint's
+    #[arg(long)]
+    name: Option<String>,
+    /// Version of the bundle's content
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    bundle_version: u32,
+    /// Replace the bundle that stands at OUT
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WeightsArgument {
+    /// 8-bit integers with one scale for each output channel
+    Int8,
+    /// 32-bit floats
+    F32,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut options = Options::default();
+    options.weights = match arguments.weights {
+        WeightsArgument::Int8 => Weights::Int8,
+        WeightsArgument::F32 => Weights::F32,
+    };
+    options.golden = arguments.golden;
+    options.name = arguments.name;
+    options.bundle_version = arguments.bundle_version;
+    options.force = arguments.force;
+    match export(&arguments.checkpoint, &arguments.out, &options) {
+        Ok(report) => match write!(io::stdout().lock(), "{report}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(OUTPUT_NOT_WRITTEN),
+        },
+        Err(error) => {
+            eprintln!("hilbert-export: {}", chain(&error));
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+/// An error and its causes, outermost first.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line += &format!(": {cause}");
+        source = cause.source();
+    }
+    line
+}

@@ -1,0 +1,276 @@
+//! Puts graphs, manifest, vocabulary and golden file into one folder, whole or not at all.
+//!
+//! The same checkpoint and options give the same bytes: nothing depends on time, machine or order of a hash.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use hilbert_formats::bundle::{MANIFEST, sha256};
+use hilbert_formats::manifest::{
+    Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task, Text, Weights,
+};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{ErrorKind, Result};
+use crate::fusion::{self, BLOCK, Modality};
+use crate::graph::Graph;
+use crate::{moe, speech, text};
+
+const VOCABULARY: &str = "vocab.txt";
+const GOLDEN: &str = "golden.safetensors";
+
+/// Words of more characters are `[UNK]`: the limit of `word_pieces.tokenizer` in the reference.
+const MAX_WORD_CHARS: usize = 100;
+
+/// A bundle in memory, its manifest checked.
+#[derive(Debug, Clone)]
+pub struct Package {
+    manifest: Manifest,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Package {
+    /// Builds every graph of `checkpoint`.
+    ///
+    /// `golden`: the content of a golden file that the bundle carries along; it is listed as optional.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Manifest`] where the checkpoint's facts, the name or the version are not what a manifest may hold.
+    pub fn new(
+        checkpoint: &Checkpoint,
+        weights: Weights,
+        name: &str,
+        bundle_version: u32,
+        golden: Option<&[u8]>,
+    ) -> Result<Self> {
+        let graphs = graphs(checkpoint, weights)?;
+        let entries = graphs.iter().map(|g| (g.name.clone(), g.entry.clone())).collect();
+        let mut files: Vec<_> = graphs.into_iter().map(|g| (g.entry.file, g.bytes)).collect();
+        files.push((VOCABULARY.into(), checkpoint.vocabulary().to_vec()));
+        files.extend(golden.map(|bytes| (GOLDEN.into(), bytes.to_vec())));
+        files.sort();
+        let config = checkpoint.config();
+        let (mel, model) = (&config.log_mel, &config.model);
+        let manifest = Manifest {
+            schema: SCHEMA.into(),
+            name: name.into(),
+            bundle_version,
+            weights,
+            licence: config.licence.clone(),
+            provenance: Provenance {
+                checkpoint_sha256: checkpoint.sha256().into(),
+                data_sha256: config.provenance.data_sha256.clone(),
+                device: config.provenance.device.clone(),
+                seed: config.provenance.seed,
+                versions: config.provenance.versions.clone(),
+                credits: config.credits.clone(),
+                exporter: env!("CARGO_PKG_VERSION").into(),
+            },
+            files: files.iter().map(|(path, bytes)| file_entry(path, bytes)).collect(),
+            graphs: entries,
+            audio: Audio { sample_rate: mel.sample_rate },
+            features: Features::LogMel {
+                n_fft: mel.n_fft,
+                hop: mel.hop,
+                n_mels: mel.n_mels,
+                frames: mel.frames,
+                floor: mel.floor,
+                dynamic_range: mel.dynamic_range,
+                offset: mel.offset,
+                scale: mel.scale,
+            },
+            segmentation: config.segmentation.clone(),
+            text: Text::WordPiece {
+                vocabulary: VOCABULARY.into(),
+                max_tokens: model.text.max_tokens,
+                max_word_chars: MAX_WORD_CHARS,
+            },
+            fusion: Fusion {
+                width: model.fusion.width,
+                heads: model.fusion.heads,
+                block: BLOCK,
+                n_max: model.fusion.n_max,
+                period_min_s: model.fusion.period_min_s,
+                period_max_s: model.fusion.period_max_s,
+            },
+            experts: Experts {
+                count: model.experts.count,
+                width: model.experts.width,
+                threshold: model.experts.threshold,
+            },
+            tasks: tasks(checkpoint),
+            alignment: None,
+        };
+        Ok(Self { manifest: checked(&manifest)?, files })
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Every file beside the manifest: name and content, by name.
+    #[must_use]
+    pub fn files(&self) -> &[(String, Vec<u8>)] {
+        &self.files
+    }
+
+    /// Writes the bundle beside `target`; [`Staged::commit`] puts it there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TargetExists`] for a bundle without `force`; [`ErrorKind::TargetNotBundle`] for anything else that
+    /// exists, and for a bundle's folder with files that its manifest does not list; [`ErrorKind::Write`].
+    pub fn stage(&self, target: &Path, force: bool) -> Result<Staged> {
+        let replaces = replaceable(target, force)?;
+        let not_folder =
+            || ErrorKind::TargetNotBundle { path: target.into(), found: "no folder's name".into() };
+        let name = target.file_name().ok_or_else(not_folder)?.to_string_lossy();
+        let beside =
+            |end: &str| target.with_file_name(format!(".{name}.{}.{end}", std::process::id()));
+        let (folder, target) = (beside("partial"), target.to_path_buf());
+        let replaced = replaces.then(|| beside("replaced"));
+        if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(write_error(parent))?;
+        }
+        fs::create_dir(&folder).map_err(write_error(&folder))?;
+        let staged = Staged { folder, target, replaced };
+        for (name, bytes) in &self.files {
+            write(&staged.folder.join(name), bytes)?;
+        }
+        write(&staged.folder.join(MANIFEST), self.manifest.to_json().as_bytes())?;
+        Ok(staged)
+    }
+}
+
+/// A bundle that is written but not yet at its place. Dropped without [`Staged::commit`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    folder: PathBuf,
+    target: PathBuf,
+    replaced: Option<PathBuf>,
+}
+
+impl Staged {
+    /// Where the bundle is now.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts the bundle at its target by renaming; a bundle that stands there is removed after it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`]; a bundle that stood at the target is then back at its place.
+    pub fn commit(self) -> Result<()> {
+        if let Some(replaced) = &self.replaced {
+            fs::rename(&self.target, replaced).map_err(write_error(&self.target))?;
+        }
+        let renamed = fs::rename(&self.folder, &self.target).map_err(write_error(&self.target));
+        if let Some(replaced) = &self.replaced {
+            if renamed.is_err() {
+                fs::rename(replaced, &self.target).map_err(write_error(&self.target))?;
+            } else {
+                fs::remove_dir_all(replaced).map_err(write_error(replaced))?;
+            }
+        }
+        Ok(renamed?)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.folder.exists() {
+            // A folder that cannot be removed stays: the error that led here says more than this one would.
+            drop(fs::remove_dir_all(&self.folder));
+        }
+    }
+}
+
+fn graphs(checkpoint: &Checkpoint, weights: Weights) -> Result<Vec<Graph>> {
+    let config = &checkpoint.config().model;
+    let mut graphs = vec![
+        speech::speech_encoder(checkpoint, weights)?,
+        text::text_encoder(checkpoint, weights)?,
+    ];
+    for modality in Modality::BOTH {
+        graphs.push(fusion::project(checkpoint, weights, modality)?);
+        graphs.push(fusion::cross(checkpoint, weights, modality)?);
+        graphs.push(fusion::finish(checkpoint, weights, modality)?);
+    }
+    graphs.push(fusion::join(checkpoint, weights)?);
+    graphs.push(moe::router(checkpoint, weights)?);
+    for i in 0..config.experts.count {
+        graphs.push(moe::expert(checkpoint, weights, i)?);
+    }
+    for task in &config.tasks {
+        graphs.push(moe::head(checkpoint, weights, task)?);
+    }
+    Ok(graphs)
+}
+
+fn tasks(checkpoint: &Checkpoint) -> Vec<Task> {
+    let config = checkpoint.config();
+    let with_calibration = |task: &crate::checkpoint::TaskConfig| {
+        let calibration = config.calibration.get(&task.name)?.clone();
+        let (name, labels) = (task.name.clone(), task.labels.clone());
+        Some(Task { name, kind: task.kind, labels, calibration, conformal: None, threshold: None })
+    };
+    config.model.tasks.iter().filter_map(with_calibration).collect()
+}
+
+fn file_entry(path: &str, bytes: &[u8]) -> FileEntry {
+    FileEntry {
+        path: path.into(),
+        bytes: bytes.len() as u64,
+        sha256: sha256(bytes),
+        optional: path == GOLDEN,
+    }
+}
+
+/// The manifest as a reader gets it.
+fn checked(manifest: &Manifest) -> Result<Manifest> {
+    Ok(Manifest::parse(manifest.to_json().as_bytes())
+        .map_err(|source| ErrorKind::Manifest { source })?)
+}
+
+/// Whether a bundle stands at `target` that may be replaced; anything else there is an error.
+fn replaceable(target: &Path, force: bool) -> Result<bool> {
+    if fs::symlink_metadata(target).is_err() {
+        return Ok(false);
+    }
+    let other =
+        |found: &str| ErrorKind::TargetNotBundle { path: target.into(), found: found.into() };
+    let Ok(entries) = fs::read_dir(target) else { return Err(other("a file").into()) };
+    let manifest =
+        fs::read(target.join(MANIFEST)).map_err(|_| other("a folder without manifest.json"))?;
+    let manifest = Manifest::parse(&manifest)
+        .map_err(|e| other(&format!("a folder whose manifest is not valid ({e})")))?;
+    let mut listed: BTreeSet<_> = manifest.files.iter().map(|f| f.path.as_str()).collect();
+    listed.insert(MANIFEST);
+    for entry in entries {
+        let name = entry.map_err(write_error(target))?.file_name();
+        if !name.to_str().is_some_and(|n| listed.contains(n)) {
+            let found = format!(
+                "a bundle's folder with {}, which its manifest does not list",
+                name.display()
+            );
+            return Err(other(&found).into());
+        }
+    }
+    if force { Ok(true) } else { Err(ErrorKind::TargetExists { path: target.into() }.into()) }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = File::create_new(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    Ok(written.map_err(write_error(path))?)
+}
+
+fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> ErrorKind {
+    move |source| ErrorKind::Write { path: path.into(), source }
+}

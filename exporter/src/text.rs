@@ -1,0 +1,40 @@
+//! The graph `text_encoder`: a BERT-style encoder and the mean over the real tokens of its last layer.
+
+use hilbert_formats::manifest::{Dtype, Weights};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::graph::{Graph, GraphBuilder};
+use crate::layers::{BERT_EPSILON, LayerForm};
+
+/// Builds `text_encoder`: `tokens [1, L]` i64, `mask [1, L]` (1 real, 0 padding) -> `row [1, D]`.
+///
+/// `TextEncoder` of `models/reference/hilbert.py` (after huggingface/transformers, `models/bert/modeling_bert.py`). Token
+/// ids outside the vocabulary are the caller's fault: operators disagree about them.
+///
+/// # Errors
+/// A tensor that is not there: a fault of the exporter.
+pub fn text_encoder(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
+    let config = &checkpoint.config().model.text;
+    let length = config.max_tokens;
+    let mut g = GraphBuilder::new("text_encoder", checkpoint, weights);
+    let tokens = g.input("tokens", Dtype::I64, &[1, length]);
+    let mask = g.input("mask", Dtype::F32, &[1, length]);
+
+    let tokens = g.reshape(&tokens, &[length]);
+    let x = g.lookup("text.tokens.weight", &tokens)?;
+    let positions =
+        g.rows("text.positions.weight", checkpoint.tensor("text.positions.weight")?, length);
+    let x = g.binary("Add", &x, &positions);
+    let mut x = g.layer_norm("text.norm", &x, BERT_EPSILON)?;
+
+    let bias = g.additive(&mask);
+    let form = LayerForm { heads: config.heads, pre_norm: false, epsilon: BERT_EPSILON };
+    for i in 0..config.layers {
+        x = g.layer(&format!("text.layers.{i}"), &x, &bias, form)?;
+    }
+    let mean_weights = g.mean_weights(&mask);
+    let row = g.matmul(&mean_weights, &x);
+    g.output("row", &row);
+    Ok(g.finish())
+}

@@ -1,0 +1,90 @@
+//! The folder that an export writes: whole or not at all, and never over something else.
+
+use std::fs;
+use std::path::Path;
+
+use hilbert_exporter::{ErrorKind, Options, export};
+use hilbert_formats::Bundle;
+use tempfile::TempDir;
+
+use crate::tiny::Tiny;
+
+/// Names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn forced() -> Options {
+    let mut options = Options::default();
+    options.force = true;
+    options
+}
+
+#[test]
+fn an_export_writes_a_bundle_that_opens_and_nothing_beside_it() {
+    let (checkpoint, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let target = folder.path().join("new/bundle");
+    let report = export(checkpoint.path(), &target, &Options::default()).unwrap();
+    assert_eq!(names(&folder.path().join("new")), ["bundle"]);
+    let bundle = Bundle::open(&target).unwrap();
+    assert_eq!(bundle.manifest().name, "tiny");
+    let mut listed: Vec<_> = bundle.manifest().files.iter().map(|f| f.path.clone()).collect();
+    assert_eq!(report.files.len(), listed.len());
+    listed.iter().for_each(|path| drop(bundle.read(path).unwrap()));
+    listed.push("manifest.json".into());
+    listed.sort();
+    assert_eq!(names(&target), listed);
+}
+
+#[test]
+fn a_bundle_is_replaced_only_by_force_and_to_the_same_bytes() {
+    let (checkpoint, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let target = folder.path().join("bundle");
+    export(checkpoint.path(), &target, &Options::default()).unwrap();
+    let first = fs::read(target.join("manifest.json")).unwrap();
+    let error = export(checkpoint.path(), &target, &Options::default()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TargetExists { .. }), "{error}");
+    assert_eq!(error.code(), 7);
+    export(checkpoint.path(), &target, &forced()).unwrap();
+    assert_eq!(fs::read(target.join("manifest.json")).unwrap(), first);
+    assert_eq!(names(folder.path()), ["bundle"]);
+}
+
+#[test]
+fn nothing_but_a_bundle_is_ever_replaced() {
+    let (checkpoint, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let [file, other, empty, mixed] =
+        ["file", "other", "empty", "mixed"].map(|n| folder.path().join(n));
+    fs::write(&file, "a file").unwrap();
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("manifest.json"), "{}").unwrap();
+    fs::create_dir(&empty).unwrap();
+    export(checkpoint.path(), &mixed, &Options::default()).unwrap();
+    fs::write(mixed.join("notes.txt"), "mine").unwrap();
+    let before = names(folder.path());
+    let mut wrong = Vec::new();
+    for target in [&file, &other, &empty, &mixed] {
+        match export(checkpoint.path(), target, &forced()) {
+            Err(e) if matches!(e.kind(), ErrorKind::TargetNotBundle { .. }) && e.code() == 7 => (),
+            result => wrong.push((target, result)),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(names(folder.path()), before);
+    assert!(mixed.join("notes.txt").exists());
+}
+
+#[test]
+fn a_name_that_no_manifest_may_hold_writes_nothing() {
+    let (checkpoint, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let mut options = Options::default();
+    options.name = Some("../Other".into());
+    let error = export(checkpoint.path(), &folder.path().join("bundle"), &options).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Manifest { .. }), "{error}");
+    assert!(names(folder.path()).is_empty());
+}

@@ -1,0 +1,127 @@
+//! Reading a checkpoint: what is accepted, and that everything wrong with it is listed at once.
+
+use std::fs;
+
+use hilbert_exporter::{Checkpoint, ErrorKind};
+use serde_json::json;
+
+use crate::tiny::Tiny;
+
+/// The problems that opening this checkpoint lists.
+fn problems(tiny: &Tiny) -> Vec<String> {
+    let folder = tiny.written();
+    match Checkpoint::open(folder.path()) {
+        Ok(_) => Vec::new(),
+        Err(error) => match error.kind() {
+            ErrorKind::Checkpoint { problems, .. } => problems.clone(),
+            other => panic!("{other}"),
+        },
+    }
+}
+
+#[test]
+fn half_precision_tensors_keep_their_values() {
+    let tiny = Tiny::new();
+    let folder = tiny.written();
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    for (name, (shape, values)) in &tiny.tensors {
+        let tensor = checkpoint.tensor(name).unwrap();
+        assert_eq!((&tensor.shape, &tensor.values), (shape, values), "{name}");
+    }
+}
+
+#[test]
+fn missing_unknown_misshapen_and_infinite_tensors_are_listed_at_once() {
+    let mut tiny = Tiny::new();
+    tiny.tensors.remove("speech.norm.bias");
+    tiny.tensors.insert("speech.extra".into(), (vec![1], vec![0.0]));
+    tiny.tensors.insert("text.norm.weight".into(), (vec![2, 12], vec![0.0; 24]));
+    tiny.tensors.get_mut("fusion.null_text").unwrap().1[3] = f32::INFINITY;
+    tiny.vocabulary += "one more\n";
+    let expected = [
+        "vocab.txt: found 301 pieces, expected 300 as text.vocabulary says",
+        r#"tensor "speech.extra": found, expected none of this name"#,
+        r#"tensor "fusion.null_text": found inf at element 3, expected a finite number"#,
+        r#"tensor "speech.norm.bias": found none, expected shape [32]"#,
+        r#"tensor "text.norm.weight": found shape [2, 12], expected [24]"#,
+    ];
+    assert_eq!(problems(&tiny), expected);
+}
+
+#[test]
+fn tensors_that_only_the_training_uses_are_ignored() {
+    let mut tiny = Tiny::new();
+    tiny.tensors.insert("contrast.audio.weight".into(), (vec![1], vec![0.0]));
+    tiny.tensors.insert("segment_score.weight".into(), (vec![1], vec![0.0]));
+    assert!(problems(&tiny).is_empty());
+}
+
+#[test]
+fn a_configuration_that_makes_no_graphs_is_refused() {
+    let rows = [
+        ("/model/speech/frames", json!(998), "speech.frames: found 998, expected 1000"),
+        ("/model/speech/heads", json!(5), "speech.width modulo speech.heads: found 2, expected 0"),
+        ("/model/speech/layers", json!(0), "speech.layers: found 0, expected 1 to 131072"),
+        (
+            "/model/text/ffn",
+            json!(u64::MAX),
+            "text.ffn: found 18446744073709551615, expected 1 to 131072",
+        ),
+        ("/model/fusion/audio_row", json!(63), "fusion.audio_row: found 63, expected 64"),
+        (
+            "/model/text/max_tokens",
+            json!(21),
+            "text.max_tokens: found 21, expected at most 20, the rows of text.positions",
+        ),
+        (
+            "/model/tasks/0/name",
+            json!("other"),
+            r#"calibration: found none for task "other", expected one"#,
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (pointer, value, expected) in rows {
+        let mut tiny = Tiny::new();
+        *tiny.config.pointer_mut(pointer).unwrap() = value;
+        let found = problems(&tiny);
+        if !found.iter().any(|p| p == expected) {
+            wrong.push((pointer, found, expected));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn another_schema_names_the_command_that_writes_this_one() {
+    let mut tiny = Tiny::new();
+    tiny.config["schema"] = json!("hilbert.checkpoint/0");
+    let folder = tiny.written();
+    let error = Checkpoint::open(folder.path()).unwrap_err();
+    let expected = r#"found schema "hilbert.checkpoint/0", expected "hilbert.checkpoint/1"; run models/reference/train.py again"#;
+    assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!(error.code(), 4);
+}
+
+#[test]
+fn unreadable_files_are_named() {
+    let rows: [(&str, Option<&str>); 4] = [
+        ("config.json", None),
+        ("config.json", Some("{")),
+        ("model.safetensors", Some("not safetensors")),
+        ("vocab.txt", None),
+    ];
+    let mut wrong = Vec::new();
+    for (file, content) in rows {
+        let folder = Tiny::new().written();
+        let path = folder.path().join(file);
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = Checkpoint::open(folder.path()).unwrap_err();
+        if error.code() != 4 || !error.to_string().starts_with(&path.display().to_string()) {
+            wrong.push((file, content, error.to_string()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

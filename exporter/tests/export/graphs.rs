@@ -1,0 +1,248 @@
+//! The graphs as files: what they declare, which weights they hold and how.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hilbert_exporter::onnx::{DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
+use hilbert_exporter::quantize::is_quantised;
+use hilbert_exporter::{Checkpoint, Package};
+use hilbert_formats::manifest::{Dtype, TensorEntry, Weights};
+use prost::Message;
+use serde_json::{Value, json};
+
+use crate::tiny::Tiny;
+
+/// Operators that tract 0.23.9, onnxruntime and `check_onnx.py` all run; a new one goes through all three first.
+const OPERATORS: [&str; 23] = [
+    "Add",
+    "Cast",
+    "Concat",
+    "Conv",
+    "DequantizeLinear",
+    "Div",
+    "Erf",
+    "Exp",
+    "Gather",
+    "LayerNormalization",
+    "MatMul",
+    "Max",
+    "Mul",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Reshape",
+    "Slice",
+    "Softmax",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+    "Transpose",
+];
+
+fn package(tiny: &Tiny, weights: Weights) -> Package {
+    let folder = tiny.written();
+    Package::new(&Checkpoint::open(folder.path()).unwrap(), weights, "tiny", 1, None).unwrap()
+}
+
+fn graphs(package: &Package) -> BTreeMap<String, GraphProto> {
+    let decode = |bytes: &[u8]| {
+        let model = ModelProto::decode(bytes).unwrap();
+        assert_eq!((model.ir_version, model.opset_import[0].version), (Some(8), Some(17)));
+        model.graph.unwrap()
+    };
+    let onnx = package
+        .files()
+        .iter()
+        .filter_map(|(name, bytes)| Some((name.strip_suffix(".onnx")?, bytes)));
+    onnx.map(|(name, bytes)| (name.to_owned(), decode(bytes))).collect()
+}
+
+fn declared(values: &[ValueInfoProto]) -> Vec<TensorEntry> {
+    let entry = |value: &ValueInfoProto| {
+        let tensor = value.r#type.clone().unwrap().tensor_type.unwrap();
+        let dtype = if tensor.elem_type() == DataType::Int64 { Dtype::I64 } else { Dtype::F32 };
+        let shape = tensor
+            .shape
+            .unwrap()
+            .dim
+            .iter()
+            .map(|d| usize::try_from(d.dim_value.unwrap()).unwrap())
+            .collect();
+        TensorEntry { name: value.name.clone().unwrap(), dtype, shape }
+    };
+    values.iter().map(entry).collect()
+}
+
+fn floats(tensor: &TensorProto) -> Vec<f32> {
+    tensor.raw_data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+#[test]
+fn graphs_declare_the_inputs_and_outputs_of_the_bundle_format() {
+    let package = package(&Tiny::new(), Weights::Int8);
+    let expected = "cross_audio: query_rows [64, 64], key_rows [64, 64], bias [64] -> numerator [4, 64, 16], maximum [4, 64], sum [4, 64]
+cross_text: query_rows [64, 64], key_rows [64, 64], bias [64] -> numerator [4, 64, 16], maximum [4, 64], sum [4, 64]
+expert_0: document [1, 192] -> output [1, 16]
+expert_1: document [1, 192] -> output [1, 16]
+expert_2: document [1, 192] -> output [1, 16]
+finish_audio: attended [64, 64], rows [64, 64] -> c [64, 64], score [64]
+finish_text: attended [64, 64], rows [64, 64] -> c [64, 64], score [64]
+head_fluency: mixed [1, 16] -> output [1, 2]
+head_proficiency: mixed [1, 16] -> output [1, 1]
+join: audio [1, 64], text [1, 64], cross_audio [1, 64], cross_text [1, 64], presence [1, 2] -> document [1, 192]
+project_audio: row [1, 64], position [1, 64] -> x [1, 64], score [1, 1]
+project_text: row [1, 24], position [1, 64] -> x [1, 64], score [1, 1]
+router: document [1, 192] -> gates [2, 3]
+speech_encoder: log_mel [1, 80, 1000], mask [1, 1000] -> row [1, 64]
+text_encoder: tokens [1, 16], mask [1, 16] -> row [1, 24]
+";
+    let list = |ports: &[TensorEntry]| {
+        ports.iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect::<Vec<_>>().join(", ")
+    };
+    let mut found = String::new();
+    for (name, graph) in graphs(&package) {
+        let (inputs, outputs) = (declared(&graph.input), declared(&graph.output));
+        found += &format!("{name}: {} -> {}\n", list(&inputs), list(&outputs));
+        let entry = &package.manifest().graphs[&name];
+        assert_eq!(
+            (&entry.inputs, &entry.outputs),
+            (&inputs, &outputs),
+            "{name}: the manifest says otherwise"
+        );
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn nodes_read_only_what_stands_before_them_and_use_known_operators() {
+    let operators = BTreeSet::from(OPERATORS);
+    let mut wrong = Vec::new();
+    for weights in [Weights::Int8, Weights::F32] {
+        for (name, graph) in graphs(&package(&Tiny::new(), weights)) {
+            let constants = graph.initializer.iter().map(|t| t.name().to_owned());
+            let mut known: BTreeSet<String> =
+                constants.chain(graph.input.iter().map(|v| v.name().to_owned())).collect();
+            for node in &graph.node {
+                if !operators.contains(node.op_type())
+                    || !node.input.iter().all(|i| known.contains(i))
+                {
+                    wrong.push(format!("{name}: {node:?}"));
+                }
+                known.extend(node.output.iter().cloned());
+            }
+            wrong.extend(
+                graph
+                    .output
+                    .iter()
+                    .filter(|o| !known.contains(o.name()))
+                    .map(|o| format!("{name}: {o:?}")),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_tensor_of_the_checkpoint_is_in_a_graph() {
+    let tiny = Tiny::new();
+    for weights in [Weights::Int8, Weights::F32] {
+        let graphs = graphs(&package(&tiny, weights));
+        let held: BTreeSet<_> =
+            graphs.values().flat_map(|g| &g.initializer).map(TensorProto::name).collect();
+        let unused: Vec<_> =
+            tiny.tensors.keys().filter(|name| !held.contains(name.as_str())).collect();
+        assert!(unused.is_empty(), "{weights:?}: {unused:?}");
+    }
+}
+
+/// The checkpoint's element for each element of a constant, which is transposed where it is a linear layer's matrix.
+fn source(tiny: &Tiny, constant: &TensorProto) -> Vec<f32> {
+    let (shape, values) = &tiny.tensors[constant.name()];
+    let dims: Vec<_> = constant.dims.iter().map(|d| usize::try_from(*d).unwrap()).collect();
+    let table =
+        constant.name().starts_with("text.tokens") || constant.name().starts_with("text.positions");
+    if shape.len() != 2 || table {
+        return values[..dims.iter().product()].to_vec();
+    }
+    assert_eq!(dims, [shape[1], shape[0]], "{}", constant.name());
+    let at = |i: usize| values[(i % shape[0]) * shape[1] + i / shape[0]];
+    (0..values.len()).map(at).collect()
+}
+
+#[test]
+fn float_weights_are_the_checkpoints() {
+    let tiny = Tiny::new();
+    for graph in graphs(&package(&tiny, Weights::F32)).values() {
+        for constant in graph.initializer.iter().filter(|c| tiny.tensors.contains_key(c.name())) {
+            assert_eq!(floats(constant), source(&tiny, constant), "{}", constant.name());
+        }
+    }
+}
+
+#[test]
+fn int8_weights_are_those_of_the_threshold_and_lie_within_half_a_scale() {
+    let tiny = Tiny::new();
+    let mut counted = 0;
+    for graph in graphs(&package(&tiny, Weights::Int8)).values() {
+        for constant in graph.initializer.iter().filter(|c| tiny.tensors.contains_key(c.name())) {
+            let name = constant.name();
+            let (shape, _) = &tiny.tensors[name];
+            assert_eq!(
+                constant.data_type() == DataType::Int8,
+                is_quantised(shape),
+                "{name} {shape:?}"
+            );
+            if constant.data_type() != DataType::Int8 {
+                continue;
+            }
+            counted += 1;
+            let scales = graph
+                .initializer
+                .iter()
+                .find(|c| c.name() == format!("{name}.scale"))
+                .map(floats)
+                .unwrap();
+            let channels = scales.len();
+            let axis_last = usize::try_from(*constant.dims.last().unwrap()).unwrap() == channels
+                && shape[0] == channels;
+            let each = constant.raw_data().len() / channels;
+            for (i, (level, weight)) in
+                constant.raw_data().iter().zip(source(&tiny, constant)).enumerate()
+            {
+                let level = i8::from_le_bytes([*level]);
+                let scale = scales[if axis_last { i % channels } else { i / each }];
+                let error = (f32::from(level) * scale - weight).abs();
+                assert!(
+                    level != i8::MIN && error <= scale * 0.501,
+                    "{name} at {i}: level {level}, weight {weight}"
+                );
+            }
+        }
+    }
+    assert_eq!(counted, 18, "the threshold should fall between the tiny checkpoint's tensors");
+}
+
+#[test]
+fn the_same_checkpoint_gives_the_same_bytes() {
+    let (a, b) = (package(&Tiny::new(), Weights::Int8), package(&Tiny::new(), Weights::Int8));
+    assert_eq!(a.files(), b.files());
+    assert_eq!(a.manifest().to_json(), b.manifest().to_json());
+}
+
+#[test]
+fn any_depth_and_place_of_halving_keeps_the_row() {
+    let rows = [(1, 0), (1, 1), (2, 1), (3, 2), (3, 3), (4, 0)];
+    let mut wrong = Vec::new();
+    for (layers, halve_after) in rows {
+        let tiny = Tiny::with(|config: &mut Value| {
+            config["model"]["speech"]["layers"] = json!(layers);
+            config["model"]["speech"]["halve_after"] = json!(halve_after);
+        });
+        let graph = &graphs(&package(&tiny, Weights::F32))["speech_encoder"];
+        let averages = graph.node.iter().filter(|n| n.op_type() == "ReduceMean").count();
+        let halved = usize::from(halve_after > 0 && halve_after < layers);
+        if declared(&graph.output)[0].shape != [1, 64] || averages != halved {
+            wrong.push((layers, halve_after, averages));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -1,0 +1,11 @@
+//! Exports a tiny random checkpoint, for structure, and the trained one, for parity with the reference.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as the tests do")]
+
+mod bundles;
+mod checkpoints;
+mod command;
+mod graphs;
+mod parity;
+mod tiny;
+mod trained;
