@@ -1,0 +1,84 @@
+//! What the command accepts.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+/// A recording of speech and its transcript become a class, offline.
+#[derive(Debug, Parser)]
+#[command(name = "hilbert", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Classify a recording, its transcript, or both.
+    #[command(after_help = EXAMPLES)]
+    Classify(Classify),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("input").args(["recording", "transcript"]).required(true).multiple(true))]
+pub(crate) struct Classify {
+    /// The recording: WAV, 8 to 192 kHz, any number of channels. Without it the transcript alone is classified.
+    #[arg(value_name = "REC.wav")]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// What was said: SubRip (.srt) or plain text.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+
+    #[cfg_attr(
+        feature = "default-bundle",
+        doc = "Folder of a bundle, in place of the built-in one."
+    )]
+    #[cfg_attr(not(feature = "default-bundle"), doc = "Folder of a bundle.")]
+    #[arg(long, value_name = "DIR", required = !cfg!(feature = "default-bundle"))]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Read this channel of the recording alone, counted from 1. Without it all channels are mixed.
+    #[arg(long, value_name = "N", requires = "recording", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) channel: Option<u16>,
+
+    /// A report for people, or JSON (schema `hilbert.result/1`) for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Add what was measured: times, real-time factor, peak memory. All else is the same from run to run.
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A recording and its transcript:
+    hilbert classify session.wav --transcript session.srt
+  The recording alone, or the words alone:
+    hilbert classify session.wav
+    hilbert classify --transcript notes.txt
+  The second channel of a stereo recording, as JSON:
+    hilbert classify call.wav --channel 2 --format json
+  Another model:
+    hilbert classify session.wav --model path/to/bundle
+
+Results go to standard output, all else to standard error. Nothing is sent anywhere.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  2  the command line is wrong
+  3  the bundle is missing, corrupt or incompatible
+  4  the input cannot be read or is not supported
+  5  a limit of memory or time would be exceeded
+  6  internal fault
+  7  the result could not be written
+
+HILBERT_LOG=info shows what is done, HILBERT_LOG=debug shows more.";
