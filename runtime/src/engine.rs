@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use heapless::Vec as BoundedVec;
 use hilbert_formats::manifest::GraphEntry;
-use tract_onnx::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
+use tract_core::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
 
 pub use self::port::{Input, Port};
 use crate::error::{Error, ErrorKind, Result};
@@ -87,7 +87,7 @@ impl Graph {
         self.check_lengths(inputs, outputs)?;
         catch_unwind(AssertUnwindSafe(|| self.eval(inputs, outputs)))
             .unwrap_or_else(|panic| {
-                Err(tract_onnx::prelude::TractError::msg(panic_message(&*panic)))
+                Err(tract_core::prelude::TractError::msg(panic_message(&*panic)))
             })
             .map_err(|error| self.fault(format!("{error:#}")))
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
-use tract_onnx::prelude::{
-    DatumType, Framework, InferenceModelExt, IntoRunnable, OutletId, TractError, TypedFact,
-    TypedModel, TypedSimplePlan,
+use tract_core::prelude::{
+    DatumType, IntoRunnable, OutletId, TractError, TypedFact, TypedModel, TypedSimplePlan,
 };
+use tract_onnx::prelude::{Framework, InferenceModelExt};
 
 use super::{Port, Ports, one_line};
 use crate::error::{Error, ErrorKind, Result};

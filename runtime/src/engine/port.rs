@@ -4,7 +4,7 @@ use std::fmt;
 
 use heapless::Vec as BoundedVec;
 use hilbert_formats::manifest::{Dtype, TensorEntry};
-use tract_onnx::prelude::{Tensor, TractResult};
+use tract_core::prelude::{Tensor, TractResult};
 
 use crate::limits::{MAX_RANK, MAX_VALUES};
 
