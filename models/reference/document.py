@@ -67,4 +67,4 @@ def one_document(rows: Tensor, middles: list[float], width: int) -> Rows:
         empty = torch.zeros(1, 1)
         return Rows(torch.zeros(1, 1, width), empty, empty.clone(), empty.clone())
     ones = torch.ones(1, len(rows))
-    return Rows(rows[None], torch.tensor([middles]), ones, torch.zeros(1, len(rows)))
+    return Rows(rows[None], torch.tensor([middles], dtype=torch.float64), ones, torch.zeros(1, len(rows)))

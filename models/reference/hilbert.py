@@ -300,7 +300,7 @@ class Rows:
     """One modality of a batch of documents."""
 
     rows: Tensor  # [B, S, R] of the encoder
-    middle_s: Tensor  # [B, S] seconds, NaN where untimed
+    middle_s: Tensor  # [B, S] seconds in float64, NaN where untimed: hours in float32 would lose the shortest periods
     mask: Tensor  # [B, S] 1 at real rows
     log_size: Tensor  # [B, S] log of how many rows each one stands for; 0 unless merged
 

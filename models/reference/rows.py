@@ -128,13 +128,13 @@ def collate(documents: list[Document], modality: str) -> Rows:
     """Padded to the longest; a document without rows is all mask."""
     rows = [getattr(d, modality) for d in documents]
     longest = max(1, *(len(r) for r in rows))
-    middles = torch.zeros(len(rows), longest)
+    middles = torch.zeros(len(rows), longest, dtype=torch.float64)
     mask = torch.zeros(len(rows), longest)
     padded = torch.zeros(len(rows), longest, rows[0].shape[1])
     for i, d in enumerate(documents):
         n = len(rows[i])
         padded[i, :n] = rows[i]
-        middles[i, :n] = torch.tensor(getattr(d, f"{modality}_middles"))
+        middles[i, :n] = torch.tensor(getattr(d, f"{modality}_middles"), dtype=torch.float64)
         mask[i, :n] = 1
     return Rows(padded, middles, mask, torch.zeros_like(mask))
 

@@ -28,11 +28,9 @@ impl PositionEncoding {
             position.fill(0.0);
             return;
         };
-        // The reference holds seconds as f32.
-        let seconds = f64::from(single(middle_s));
         let (sines, cosines) = position.split_at_mut(self.frequencies.len());
         for ((sine, cosine), frequency) in sines.iter_mut().zip(cosines).zip(&self.frequencies) {
-            let angle = seconds * frequency;
+            let angle = middle_s * frequency;
             *sine = single(angle.sin());
             *cosine = single(angle.cos());
         }
