@@ -121,7 +121,7 @@ def test_a_short_training_run_overfits_six_documents():
         )
         for i in range(6)
     ]
-    schedule = Schedule(first_steps=20, second_steps=200, batch=6, second_rate=3e-3, noise=0.0)
+    schedule = Schedule(first_steps=20, second_steps=200, batch=6, second_rate=3e-3, audio_noise=0.0, text_noise=0.0)
     trained = train(CONFIG, documents, 0, schedule)
     scores = predict(trained, documents, "audio_text")["proficiency"][:, 0]
     wanted = torch.tensor([d.total for d in documents])

@@ -29,7 +29,8 @@ class Schedule:
     fluency_weight: float = 0.5
     drop_text: float = 0.5  # of the documents lose their text
     drop_audio: float = 0.1  # or their audio
-    noise: float = 0.3  # deviation of the noise on standardised rows
+    audio_noise: float = 0.3  # deviation of the noise on standardised rows
+    text_noise: float = 1.5  # text rows tell sessions apart, not levels: without it they are memorised
 
 
 CONSTANT = 0.02  # deviation of a row's dimension up to which it is held constant
@@ -122,6 +123,9 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
     risk_weight = torch.tensor([0.5 / (1 - risk), 0.5 / max(risk, 0.05)]).sqrt()
     generator = torch.Generator().manual_seed(seed)
 
+    def blurred(rows: Rows, deviation: float) -> Rows:
+        return replace(rows, rows=rows.rows + deviation * torch.randn(rows.rows.shape, generator=generator))
+
     def stage(steps, groups, loss_of):
         optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
         rates = [g["lr"] for g in groups]
@@ -130,8 +134,8 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
             chosen = torch.randperm(len(documents), generator=generator)[: schedule.batch].tolist()
             batch = [documents[i] for i in chosen]
             audio, text = (standardiser.apply(collate(batch, m), m) for m in ("audio", "text"))
-            noisy = [r.rows + schedule.noise * torch.randn(r.rows.shape, generator=generator) for r in (audio, text)]
-            audio, text = replace(audio, rows=noisy[0]), replace(text, rows=noisy[1])
+            audio = blurred(audio, schedule.audio_noise)
+            text = blurred(text, schedule.text_noise)
             loss = loss_of(batch, audio, text)
             optimiser.zero_grad()
             loss.backward()
