@@ -83,10 +83,10 @@ def held_out_outputs(data: Path, cache: Path, seed: int, device: str, repeats: i
 
 
 def interval(statistic, *arrays) -> list[float]:
-    """95 % bootstrap interval over the documents, 2,000 draws."""
+    """95 % bootstrap interval over the documents, 200 draws."""
     rng = np.random.default_rng(0)
     n = len(arrays[0])
-    values = [statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (2000, n))]
+    values = [statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (200, n))]
     return [round(float(v), 3) for v in np.percentile(values, [2.5, 97.5])]
 
 
