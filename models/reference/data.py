@@ -10,6 +10,7 @@ import soundfile
 from sklearn.model_selection import StratifiedGroupKFold
 
 RATE = 16000
+AT_RISK_BELOW = 7.6  # mean fluency score: the lowest fifth
 
 
 @dataclass
@@ -93,7 +94,7 @@ def level(session: Session) -> int:
 
 def at_risk(session: Session) -> int:
     """The class of `fluency`: 1 for the lowest fifth."""
-    return int(session.mean_scores["fluency"] < 7.6)
+    return int(session.mean_scores["fluency"] < AT_RISK_BELOW)
 
 
 FOLDS = 5

@@ -9,7 +9,6 @@ from log_mel import LogMelConfig, log_mel, real_frames
 from segment import SegmentConfig, segment
 from word_pieces import Cue, TokenRow, token_rows
 
-RATE = 16000
 CONV_REACH = 4  # log-mel frames that the two convolutions see beyond the last real one, rounded up
 
 

@@ -18,6 +18,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from calibration import MODALITIES
 from data import FOLDS, folds, join, sessions, utterance_audio
 from fit_calibration import decide, fit
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
@@ -27,7 +28,6 @@ from students import speech_student, text_student
 from train_fusion import predict, train
 
 REPEATS = 5
-MODALITIES = ("audio", "text", "audio_text")
 TASKS = [
     TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]),
     TaskConfig("fluency", "binary", ["fluent", "at_risk"]),

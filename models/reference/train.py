@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
+from calibration import MODALITIES
 from checkpoint import save
 from data import data_hash, sessions
-from evaluate import MODALITIES, TASKS, encoded_documents, held_out_outputs, model_config
+from evaluate import TASKS, encoded_documents, held_out_outputs, model_config
 from fit_calibration import fit
 from hilbert import Hilbert
 from rows import labels

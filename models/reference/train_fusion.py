@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data import AT_RISK_BELOW
 from hilbert import Fusion, HilbertConfig, MixtureOfExperts, Rows
 from losses import balance, contrastive, ordinal, router, structure
 from rows import Document, collate
@@ -103,7 +104,7 @@ def representation_loss(model: Trained, fused, speakers: Tensor, schedule: Sched
 def task_loss(model: Trained, fused, audio: Rows, batch: list[Document], schedule: Schedule, risk_weight: Tensor):
     outputs, gates, logits = model.moe(fused.document)
     total = torch.tensor([d.total for d in batch]) - CENTRE
-    at_risk = torch.tensor([int(d.fluency < 7.6) for d in batch])
+    at_risk = torch.tensor([int(d.fluency < AT_RISK_BELOW) for d in batch])
     loss = ordinal(outputs["proficiency"][:, 0], total)
     loss = loss + schedule.fluency_weight * functional.cross_entropy(outputs["fluency"], at_risk, risk_weight)
     loss = loss + schedule.router_weight * router(gates, logits)
@@ -119,7 +120,7 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
     torch.manual_seed(seed)
     model = Trained(config)
     standardiser = Standardiser(documents)
-    risk = sum(d.fluency < 7.6 for d in documents) / len(documents)
+    risk = sum(d.fluency < AT_RISK_BELOW for d in documents) / len(documents)
     risk_weight = torch.tensor([0.5 / (1 - risk), 0.5 / max(risk, 0.05)]).sqrt()
     generator = torch.Generator().manual_seed(seed)
 
