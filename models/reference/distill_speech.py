@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hilbert import SpeechConfig, SpeechEncoder, masked_mean, mean_and_deviation
 from log_mel import LogMelConfig, log_mel, real_frames
+from pruning import strongest_neurons
 
 STUDENT = SpeechConfig(frames=1000, layers=3, ffn=768, halve_after=1)
 STUDENT_MEL = LogMelConfig(frames=STUDENT.frames)
@@ -20,23 +21,8 @@ STUDENT_MEL = LogMelConfig(frames=STUDENT.frames)
 def student_from_teacher(teacher: SpeechEncoder, log_mels: Tensor) -> SpeechEncoder:
     """Keeps the first layers; of each feed-forward half the neurons with the largest mean output on `log_mels`."""
     student = SpeechEncoder(STUDENT)
-    kept = {}
-    importance = {}
-
-    def record(i):
-        def hook(module, inputs, output):
-            activation = nn.functional.gelu(output).abs().mean((0, 1))  # [ffn]
-            importance[i] = activation * teacher.layers[i].contract.weight.norm(dim=0)
-
-        return hook
-
-    hooks = [teacher.layers[i].expand.register_forward_hook(record(i)) for i in range(STUDENT.layers)]
-    with torch.inference_mode():
-        teacher.hidden(log_mels, None)
-    for hook in hooks:
-        hook.remove()
-    for i in range(STUDENT.layers):
-        kept[i] = importance[i].topk(STUDENT.ffn).indices.sort().values
+    layers = teacher.layers[: STUDENT.layers]
+    kept = strongest_neurons(layers, lambda: teacher.hidden(log_mels, None), STUDENT.ffn)
     state = teacher.state_dict()
     for name in list(state):
         parts = name.split(".")

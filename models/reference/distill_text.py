@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from data import sessions
 from hilbert import TextConfig, TextEncoder
+from pruning import strongest_neurons
 from word_pieces import split_sentences, tokenizer
 
 STUDENT = TextConfig(vocabulary=8192, positions=64, layers=2, ffn=512)
@@ -57,20 +58,9 @@ def encode(texts: list[str], vocabulary: list[str], max_tokens: int, device="cpu
 def student_from_teacher(teacher: TextEncoder, full: list[str], vocabulary: list[str], texts: list[str]) -> TextEncoder:
     """The teacher's first and last layer with the feed-forward neurons of largest mean output, its own embeddings."""
     student = TextEncoder(STUDENT)
-    importance = {}
-
-    def record(i):
-        def hook(module, inputs, output):
-            activation = functional.gelu(output).abs().mean((0, 1))
-            importance[i] = activation * teacher.layers[i].contract.weight.norm(dim=0)
-
-        return hook
-
-    hooks = [teacher.layers[i].expand.register_forward_hook(record(i)) for i in KEPT_LAYERS]
-    with torch.inference_mode():
-        teacher(*encode(texts[:512], full, STUDENT.max_tokens))
-    for hook in hooks:
-        hook.remove()
+    examples = encode(texts[:512], full, STUDENT.max_tokens)
+    layers = [teacher.layers[i] for i in KEPT_LAYERS]
+    neurons = strongest_neurons(layers, lambda: teacher(*examples), STUDENT.ffn)
     source = teacher.state_dict()
     index = {p: i for i, p in enumerate(full)}
     state = {
@@ -79,8 +69,7 @@ def student_from_teacher(teacher: TextEncoder, full: list[str], vocabulary: list
         "norm.weight": source["norm.weight"],
         "norm.bias": source["norm.bias"],
     }
-    for ours, theirs in enumerate(KEPT_LAYERS):
-        kept = importance[theirs].topk(STUDENT.ffn).indices.sort().values
+    for ours, (theirs, kept) in enumerate(zip(KEPT_LAYERS, neurons)):
         for name, value in source.items():
             prefix = f"layers.{theirs}."
             if name.startswith(prefix):
