@@ -11,6 +11,7 @@
 pub mod bundle;
 pub mod error;
 pub mod escape;
+mod input;
 mod magic;
 pub mod manifest;
 pub mod transcript;

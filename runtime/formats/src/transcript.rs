@@ -4,11 +4,11 @@ mod plain;
 mod srt;
 mod text;
 
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{ErrorKind, Result, TranscriptProblem, file_name};
+use crate::error::{ErrorKind, Result, TranscriptProblem};
+use crate::input;
 use crate::warning::{Warning, Warnings};
 
 /// Most bytes of a transcript.
@@ -78,15 +78,13 @@ impl Transcript {
     /// As [`Transcript::parse`], and [`ErrorKind::Io`] or [`ErrorKind::Directory`] if there is no file to read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = || file_name(path);
-        let io = |cause| ErrorKind::Io { file: file(), cause };
-        if fs::metadata(path).map_err(io)?.is_dir() {
-            return Err(ErrorKind::Directory { file: file() }.into());
-        }
+        let (file, name) = input::open(path)?;
         let mut bytes = Vec::new();
-        File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        file.take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|cause| ErrorKind::Io { file: name.clone(), cause })?;
         let srt = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("srt"));
-        Self::parse(&bytes, &file(), srt.then_some(TranscriptFormat::Srt))
+        Self::parse(&bytes, &name, srt.then_some(TranscriptFormat::Srt))
     }
 
     /// Reads a transcript from memory; errors call it `name`. Without a format it is SRT if a line with times stands

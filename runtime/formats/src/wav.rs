@@ -11,14 +11,15 @@ mod format;
 mod source;
 
 use std::fmt::{self, Debug, Formatter};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use self::chunks::Header;
 use self::decode::Decoder;
 use self::source::Source;
-use crate::error::{ErrorKind, Result, file_name};
+use crate::error::{ErrorKind, Result};
+use crate::input;
 use crate::warning::{Place, Warning, Warnings};
 
 /// Most channels of a recording.
@@ -106,13 +107,8 @@ impl WavReader<BufReader<File>> {
     /// # Errors
     /// As [`WavReader::new`], and [`ErrorKind::Io`] or [`ErrorKind::Directory`] if there is no file to read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let file = || file_name(path);
-        let io = |cause| ErrorKind::Io { file: file(), cause };
-        if fs::metadata(path).map_err(io)?.is_dir() {
-            return Err(ErrorKind::Directory { file: file() }.into());
-        }
-        Self::new(BufReader::new(File::open(path).map_err(io)?), &file())
+        let (file, name) = input::open(path.as_ref())?;
+        Self::new(BufReader::new(file), &name)
     }
 }
 
