@@ -49,9 +49,14 @@ impl Classifier {
         transcript: Option<&Path>,
         options: &Options,
     ) -> Result<Classification> {
+        let file = wav.or(transcript);
         let transcript = transcript.map(Transcript::open).transpose()?;
         let recording = wav.map(WavReader::open).transpose()?;
-        let mut classification = self.classify(recording, transcript.as_ref(), options)?;
+        let outcome = self.classify(recording, transcript.as_ref(), options);
+        let mut classification = match file {
+            Some(file) => outcome.map_err(|error| error.in_file(file))?,
+            None => outcome?,
+        };
         classification.input.path = wav.map(|path| path.to_string_lossy().into_owned());
         Ok(classification)
     }

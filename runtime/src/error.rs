@@ -1,6 +1,7 @@
 //! The error of the runtime: one type, stable codes, found and expected in the message.
 
 use std::fmt;
+use std::path::Path;
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -86,6 +87,14 @@ pub enum ErrorKind {
         /// Frame of the recording, counted from 0.
         frame: u64,
     },
+    /// A file was read and does not serve: one of the kinds of code 4, with the name of the file before it.
+    #[error("{}: {kind}", hilbert_formats::escape::Escaped(file))]
+    InFile {
+        /// Path of the file.
+        file: String,
+        /// What is wrong with what it holds.
+        kind: Box<Self>,
+    },
     /// Neither speech nor words were found.
     #[error("nothing to classify: found {found}, expected speech or words")]
     Nothing {
@@ -137,6 +146,20 @@ impl Error {
         &self.0
     }
 
+    /// The same error with the file that was read, where its kind does not name one already.
+    pub(crate) fn in_file(self, file: &Path) -> Self {
+        match *self.0 {
+            kind @ (ErrorKind::SampleRate { .. }
+            | ErrorKind::Channel { .. }
+            | ErrorKind::NotFinite { .. }
+            | ErrorKind::Nothing { .. }) => {
+                let file = file.to_string_lossy().into_owned();
+                ErrorKind::InFile { file, kind: Box::new(kind) }.into()
+            }
+            _ => self,
+        }
+    }
+
     /// Stable code, also the command's exit code: 3 bundle, 4 input, 5 budget, 6 internal.
     #[must_use]
     pub fn code(&self) -> u8 {
@@ -149,6 +172,7 @@ impl Error {
             ErrorKind::SampleRate { .. }
             | ErrorKind::Channel { .. }
             | ErrorKind::NotFinite { .. }
+            | ErrorKind::InFile { .. }
             | ErrorKind::Nothing { .. } => 4,
             ErrorKind::GraphRun { .. }
             | ErrorKind::Block { .. }

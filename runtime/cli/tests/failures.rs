@@ -88,8 +88,16 @@ fn an_input_that_cannot_be_used_is_code_4() {
             &["a transcript without words", "expected speech or words"],
             &["classify", "--transcript", blank],
         ),
-        row(4, &["a recording without speech", "expected speech or words"], &["classify", silence]),
-        row(4, &["expected a channel 2"], &["classify", wav, "--channel", "2"]),
+        row(
+            4,
+            &["silence.wav: nothing to classify", "a recording without speech"],
+            &["classify", silence],
+        ),
+        row(
+            4,
+            &["session.wav: audio: found", "expected a channel 2"],
+            &["classify", wav, "--channel", "2"],
+        ),
         row(4, &["expected a channel 65535"], &["classify", wav, "--channel", "65535"]),
     ]);
 }
