@@ -92,6 +92,11 @@ def test_a_long_timed_cue_is_split_at_words_and_shares_its_time_by_tokens():
     assert [(r.start_s, r.end_s) for r in rows] == [(0.0, 3.0), (3.0, 7.0)]
 
 
+def test_a_cue_just_too_long_becomes_rows_of_like_length():
+    rows = token_rows([Cue("a a a a a", 0.0, 5.0)], VOCABULARY, 6)
+    assert [len(r.ids) - 2 for r in rows] == [3, 2]
+
+
 def test_untimed_cues_are_packed_together():
     rows = token_rows([Cue("a b"), Cue("a b"), Cue("b")], VOCABULARY, 6)
     assert [r.ids for r in rows] == [[2, 4, 5, 4, 5, 3], [2, 5, 3]]

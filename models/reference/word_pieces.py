@@ -73,16 +73,16 @@ def split_sentences(text: str) -> list[str]:
 def token_rows(cues: list[Cue], vocabulary: list[str], max_tokens: int) -> list[TokenRow]:
     """Rows of at most `max_tokens` tokens; each piece of each cue stands in exactly one.
 
-    A timed cue is a row of its own; when it is too long it is split at words and its time is shared out by tokens.
-    Untimed cues are sentences: neighbours are packed together up to the limit.
+    A timed cue is a row of its own; when it is too long it is split at words into rows of about the same length, and
+    its time is shared out by tokens. Untimed cues are sentences: neighbours are packed together up to the limit.
     """
     model = tokenizer(vocabulary)
     limit = max_tokens - 2
     cls, sep = vocabulary.index("[CLS]"), vocabulary.index("[SEP]")
     rows, open_ids = [], []
 
-    def chunks(text):
-        """Greedy chunks of whole words; a word longer than the limit is split at its pieces."""
+    def chunks(text, even):
+        """Whole words, evenly or as full as it goes; a word longer than the limit is split at its pieces."""
         encoding = model.encode(text, add_special_tokens=False)
         words = []
         for piece, word in zip(encoding.ids, encoding.word_ids):
@@ -91,8 +91,10 @@ def token_rows(cues: list[Cue], vocabulary: list[str], max_tokens: int) -> list[
             else:
                 words.append((word, [piece]))
         result = [[]]
+        count = len(encoding.ids)
+        enough = -(-count // -(-count // limit)) if even and count else limit
         for _, ids in words:
-            if result[-1] and len(result[-1]) + len(ids) > limit:
+            if len(result[-1]) >= enough or (result[-1] and len(result[-1]) + len(ids) > limit):
                 result.append([])
             result[-1] += ids
         return [c for c in result if c]
@@ -101,7 +103,7 @@ def token_rows(cues: list[Cue], vocabulary: list[str], max_tokens: int) -> list[
         rows.append(TokenRow([cls, *ids, sep], start, end))
 
     for cue in cues:
-        parts = chunks(cue.text)
+        parts = chunks(cue.text, cue.start_s is not None)
         if cue.start_s is None:
             for part in parts:
                 if open_ids and len(open_ids) + len(part) > limit:

@@ -32,8 +32,8 @@ pub struct TokenRow<'a> {
 /// Packs cues into rows of at most `max_tokens` tokens and hands on one row at a time.
 ///
 /// Each piece of each cue stands in exactly one row. A timed cue is a row of its own; when it is too long it is split at
-/// words, and a word that is too long at its pieces. Untimed cues are sentences: neighbours are packed together up to the
-/// limit.
+/// words into rows of about the same length, and a word that is too long at its pieces. Untimed cues are sentences:
+/// neighbours are packed together up to the limit.
 #[derive(Debug)]
 pub struct TokenRows {
     parts: Parts,
@@ -85,7 +85,7 @@ impl TokenRows {
         let Self { parts, untimed, row } = self;
         let limit = parts.limit;
         let Some(times) = cue.times else {
-            return parts.each(&cue.text, |part| {
+            return parts.each(&cue.text, limit, |part| {
                 if untimed.len() + part.len() > limit {
                     on_row(row.fill(untimed, None))?;
                     untimed.clear();
@@ -95,15 +95,17 @@ impl TokenRows {
             });
         };
         let mut total = 0;
-        parts.each(&cue.text, |part| {
+        parts.each(&cue.text, limit, |part| {
             total += part.len();
             Ok(())
         })?;
+        let rows = total.div_ceil(limit).max(1);
+        let even = total.div_ceil(rows);
         let at = |done: usize| {
             times.start_s + (times.end_s - times.start_s) * done as f64 / total as f64
         };
         let mut done = 0;
-        parts.each(&cue.text, |part| {
+        parts.each(&cue.text, even, |part| {
             let start_s = at(done);
             done += part.len();
             on_row(row.fill(part, Some(CueTimes { start_s, end_s: at(done) })))
@@ -136,7 +138,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn each(&mut self, text: &str, mut on_part: impl FnMut(&[i64]) -> Result<()>) -> Result<()> {
+    /// A part is complete once it holds `enough` pieces, or where the next word would not fit its row.
+    fn each(
+        &mut self,
+        text: &str,
+        enough: usize,
+        mut on_part: impl FnMut(&[i64]) -> Result<()>,
+    ) -> Result<()> {
         let Self { vocabulary, words, limit, word: pieces, part } = self;
         part.clear();
         words.each(text, |word| {
@@ -146,7 +154,8 @@ impl Parts {
                 Word::TooLong => pieces.push(vocabulary.unknown()),
             }
             for pieces in pieces.chunks(*limit) {
-                if part.len() + pieces.len() > *limit {
+                let next = part.len() + pieces.len();
+                if !part.is_empty() && (part.len() >= enough || next > *limit) {
                     on_part(part)?;
                     part.clear();
                 }

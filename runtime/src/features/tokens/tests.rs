@@ -56,10 +56,15 @@ fn oracle_rows(
                 _ => words.push((word.unwrap(), vec![id.into()])),
             }
         }
+        let count = encoding.get_ids().len();
+        let enough = match cue.times {
+            Some(_) if count > 0 => count.div_ceil(count.div_ceil(limit)),
+            _ => limit,
+        };
         let mut parts: Vec<Vec<i64>> = vec![Vec::new()];
         for (_, ids) in words {
             let part = parts.last_mut().unwrap();
-            if !part.is_empty() && part.len() + ids.len() > limit {
+            if part.len() >= enough || (!part.is_empty() && part.len() + ids.len() > limit) {
                 parts.push(ids);
             } else {
                 part.extend(ids);
@@ -160,6 +165,20 @@ fn texts_become_the_pieces_of_the_tokenizers_crate() {
             check_rows(&tokenizer, &[cue(text, Some((1.25, 9.1)))], max_tokens);
         }
     }
+}
+
+#[test]
+fn a_long_cue_becomes_rows_of_about_the_same_length() {
+    let mut packer = packer(12, 100).unwrap();
+    let mut lengths = Vec::new();
+    let eleven = "a b c d e f g h i j k";
+    packer
+        .push(&cue(eleven, Some((0.0, 11.0))), |row| {
+            lengths.push(row.mask.iter().filter(|mask| **mask > 0.0).count() - 2);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(lengths, [6, 5], "ten pieces fit a row, but one would be left over");
 }
 
 fn cues() -> impl Strategy<Value = Vec<Cue>> {
