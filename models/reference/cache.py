@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from data import distillation_recordings
+from data import SCORES, distillation_recordings, join, places, segment_scores, sessions, utterance_audio
 from hilbert import SpeechEncoder
 from log_mel import LogMelConfig, log_mel, real_frames
 from segment import SegmentConfig, segment
@@ -29,18 +29,18 @@ def teacher_frames(teacher: SpeechEncoder, samples: np.ndarray) -> tuple[torch.T
     return third, fourth
 
 
-def cached_segments(data: Path, cache: Path, teacher) -> dict[str, torch.Tensor]:
-    """Segments of the unscored recordings with their teacher frames, as flat tensors.
+def cached_segments(path: Path, recordings, teacher) -> dict[str, torch.Tensor]:
+    """Segments of `recordings`, an iterator of name and samples, with their teacher frames, as flat tensors.
 
-    `samples` int16 [N], `spans` [S, 2] into it, `third` and `fourth` float16 [F, D], `frames` [S, 2] into them.
+    `samples` int16 [N], `spans` [S, 2] into it, `third` and `fourth` float16 [F, D], `frames` [S, 2] into them;
+    `recording` [S] the index of the segment's recording and `origin` [S, 2] the samples of it that the segment holds.
     """
-    path = cache / "speech-teacher.safetensors"
     if path.exists():
         return load_file(path)
     model = teacher()
-    audio, spans, frames, third, fourth = [], [], [], [], []
+    audio, spans, frames, third, fourth, recording, origin = ([] for _ in range(7))
     at = frame_at = 0
-    for index, (name, samples) in enumerate(distillation_recordings(data)):
+    for index, (name, samples) in enumerate(recordings):
         for start, end in segment(samples, WINDOWS):
             piece = samples[start:end]
             a, b = teacher_frames(model, piece)
@@ -49,6 +49,8 @@ def cached_segments(data: Path, cache: Path, teacher) -> dict[str, torch.Tensor]
             fourth.append(b)
             spans.append((at, at + len(piece)))
             frames.append((frame_at, frame_at + len(a)))
+            recording.append(index)
+            origin.append((start, end))
             at, frame_at = at + len(piece), frame_at + len(a)
         if index % 20 == 0:
             print(f"teacher: {index} {name}, {at / 16000:.0f} s of segments", flush=True)
@@ -58,9 +60,36 @@ def cached_segments(data: Path, cache: Path, teacher) -> dict[str, torch.Tensor]
         "third": torch.cat(third),
         "fourth": torch.cat(fourth),
         "frames": torch.tensor(frames),
+        "recording": torch.tensor(recording),
+        "origin": torch.tensor(origin),
     }
-    cache.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
     partial.rename(path)
     return tensors
+
+
+def unscored_segments(data: Path, cache: Path, teacher) -> dict[str, torch.Tensor]:
+    """Those of the book chapters and spoken orders; `scores` [S, 4] is NaN."""
+    segments = cached_segments(cache / "teacher-unscored.safetensors", distillation_recordings(data), teacher)
+    return {**segments, "scores": torch.full((len(segments["spans"]), len(SCORES)), float("nan"))}
+
+
+def scored_segments(data: Path, cache: Path, teacher) -> dict[str, torch.Tensor]:
+    """Those of the sessions with silent gaps; `recording` is the index in `sessions`, `scores` [S, 4] the experts'."""
+    every = sessions(data)
+    joined = ((s.speaker, join(utterance_audio(data, s), s.gap_s, None, None)[0]) for s in every)
+    segments = cached_segments(cache / "teacher-scored.safetensors", joined, teacher)
+    scores = torch.empty(len(segments["spans"]), len(SCORES))
+    for index, session in enumerate(every):
+        mine = segments["recording"] == index
+        spans = places([u["samples"] for u in session.utterances], session.gap_s)
+        scores[mine] = torch.from_numpy(segment_scores(session, spans, segments["origin"][mine].tolist()))
+    return {**segments, "scores": scores}
+
+
+def select(segments: dict[str, torch.Tensor], chosen: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The segments at the indices `chosen`; samples and frames are shared, not copied."""
+    per_segment = ("spans", "frames", "recording", "origin", "scores")
+    return {name: value[chosen] if name in per_segment else value for name, value in segments.items()}

@@ -57,14 +57,17 @@ def utterance_audio(data: Path, session: Session) -> list[np.ndarray]:
 
 def join(utterances: list[np.ndarray], gap_s: float, gap_db: float | None, rng) -> tuple[np.ndarray, list]:
     """Utterances with a gap after each: exact silence, or white noise at `gap_db` dBFS. -> samples, spans."""
-    parts, spans, at = [], [], 0
-    gap = round(gap_s * RATE)
+    pieces, gap = [], round(gap_s * RATE)
     for samples in utterances:
-        spans.append((at, at + len(samples)))
         noise = np.zeros(gap) if gap_db is None else rng.normal(0, 10 ** (gap_db / 20), gap)
-        parts += [samples, noise.astype(np.float32)]
-        at += len(samples) + gap
-    return np.concatenate(parts), spans
+        pieces += [samples, noise.astype(np.float32)]
+    return np.concatenate(pieces), places([len(u) for u in utterances], gap_s)
+
+
+def places(lengths: list[int], gap_s: float) -> list[tuple[int, int]]:
+    """Where utterances of `lengths` samples lie when joined with a gap after each."""
+    starts = np.cumsum([0, *(n + round(gap_s * RATE) for n in lengths)])[:-1].tolist()
+    return [(start, start + n) for start, n in zip(starts, lengths)]
 
 
 def distillation_recordings(data: Path) -> list[tuple[str, np.ndarray]]:
@@ -109,6 +112,14 @@ def folds(every: list[Session], repeat: int) -> np.ndarray:
     for fold, (_, chosen) in enumerate(splitter.split(labels, labels, groups)):
         result[chosen] = fold
     return result
+
+
+def parts(every: list[Session]) -> np.ndarray:
+    """The five test parts of the cross-validation: for each, one student is tuned without its groups. -> part [N]
+
+    Of the first five cuts the second, on which a student that never met a scored speaker was nearest to its mean.
+    """
+    return folds(every, 1)
 
 
 def data_hash(data: Path) -> str:

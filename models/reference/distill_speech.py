@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from data import SCORES
 from hilbert import SpeechConfig, SpeechEncoder, masked_mean, mean_and_deviation
 from log_mel import LogMelConfig, log_mel, real_frames
 from pruning import strongest_neurons
 
 STUDENT = SpeechConfig(frames=1000, layers=3, ffn=768, halve_after=1)
 STUDENT_MEL = LogMelConfig(frames=STUDENT.frames)
+SCORE_WEIGHT = 0.3
 
 
 def student_from_teacher(teacher: SpeechEncoder, log_mels: Tensor) -> SpeechEncoder:
@@ -44,11 +46,16 @@ class Distillation(nn.Module):
         width = student.config.width
         self.student = student
         self.third = nn.Linear(width, width)
+        self.score = nn.Linear(2 * width, len(SCORES))
         for name, value in scales.items():
             self.register_buffer(name, value)
 
-    def forward(self, mel: Tensor, mask: Tensor, third: Tensor, fourth: Tensor) -> tuple[Tensor, dict]:
-        """[B, M, T], [B, T], teacher frames [B, F, D] twice -> loss, parts for the log"""
+    def scores(self, row: Tensor) -> Tensor:
+        """[B, 2 D] -> experts' scores minus 8 [B, 4]"""
+        return self.score((row - self.row_mean) / self.row_scale)
+
+    def forward(self, mel: Tensor, mask: Tensor, third: Tensor, fourth: Tensor, scores: Tensor) -> tuple[Tensor, dict]:
+        """[B, M, T], [B, T], teacher frames [B, F, D] twice, scores [B, 4] or NaN -> loss, parts for the log"""
         outputs, frames = self.student.hidden(mel, mask)
         last = outputs[-1].float()
         frame = masked_mean((((last - fourth) / self.fourth_scale) ** 2).mean(2, keepdim=True), frames).mean()
@@ -56,13 +63,16 @@ class Distillation(nn.Module):
         row = mean_and_deviation(last, frames)
         target = mean_and_deviation(fourth, frames)
         segment = (((row - target) / self.row_scale) ** 2).mean()
-        loss = frame + 0.3 * lower + segment
-        parts = {"frame": frame.item(), "lower": lower.item(), "segment": segment.item()}
+        scored = ~scores.isnan()
+        error = torch.where(scored, (self.scores(row) - scores.nan_to_num()) ** 2, 0)
+        score = error.sum() / scored.sum().clamp(min=1)
+        loss = frame + 0.3 * lower + segment + SCORE_WEIGHT * score
+        parts = {"frame": frame.item(), "lower": lower.item(), "segment": segment.item(), "score": score.item()}
         return loss, parts
 
 
 def feature_scales(segments: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Deviations that bring every dimension of the targets to unit size."""
+    """Means and deviations that bring every dimension of the targets to unit size."""
     rows = []
     for a, b in segments["frames"].tolist():
         x = segments["fourth"][a:b].float()
@@ -70,6 +80,7 @@ def feature_scales(segments: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         "third_scale": segments["third"][::7].float().std(0).clamp(min=1e-3),
         "fourth_scale": segments["fourth"][::7].float().std(0).clamp(min=1e-3),
+        "row_mean": torch.stack(rows).mean(0),
         "row_scale": torch.stack(rows).std(0).clamp(min=1e-3),
     }
 
@@ -91,12 +102,13 @@ def augment(samples: Tensor, generator: torch.Generator) -> Tensor:
 
 
 class Batches:
-    """Segments of similar length together, in an order drawn anew each epoch."""
+    """Segments of one or several sources, of similar length together, in an order drawn anew each epoch."""
 
-    def __init__(self, segments: dict[str, Tensor], size: int, seed: int):
-        self.segments, self.size = segments, size
+    def __init__(self, sources: list[dict[str, Tensor]], size: int, seed: int):
+        self.sources, self.size = sources, size
         self.generator = torch.Generator().manual_seed(seed)
-        self.lengths = segments["spans"][:, 1] - segments["spans"][:, 0]
+        self.members = [(s, i) for s in sources for i in range(len(s["spans"]))]
+        self.lengths = torch.cat([s["spans"][:, 1] - s["spans"][:, 0] for s in sources])
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.size)
@@ -107,17 +119,18 @@ class Batches:
         for g in torch.randperm(len(groups), generator=self.generator).tolist():
             yield self.batch(groups[g].tolist())
 
-    def batch(self, chosen: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """-> log-mel [B, M, T], mask [B, T], teacher frames [B, F, D] twice"""
-        mels, thirds, fourths, counts = [], [], [], []
-        for i in chosen:
-            a, b = self.segments["spans"][i].tolist()
-            samples = augment(self.segments["samples"][a:b].float() / 32768, self.generator)
+    def batch(self, chosen: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """-> log-mel [B, M, T], mask [B, T], teacher frames [B, F, D] twice, scores [B, 4]"""
+        mels, thirds, fourths, counts, scores = [], [], [], [], []
+        for source, i in (self.members[c] for c in chosen):
+            a, b = source["spans"][i].tolist()
+            samples = augment(source["samples"][a:b].float() / 32768, self.generator)
             counts.append(real_frames(b - a, STUDENT_MEL))
             mels.append(log_mel(samples, STUDENT_MEL))
-            c, d = self.segments["frames"][i].tolist()
-            thirds.append(self.segments["third"][c:d].float())
-            fourths.append(self.segments["fourth"][c:d].float())
+            c, d = source["frames"][i].tolist()
+            thirds.append(source["third"][c:d].float())
+            fourths.append(source["fourth"][c:d].float())
+            scores.append(source["scores"][i])
         longest = -(-max(counts) // 4) * 4
         mel = torch.stack(mels)[:, :, :longest]  # [B, M, T]
         mask = (torch.arange(longest) < torch.tensor(counts)[:, None]).float()  # [B, T]
@@ -125,7 +138,7 @@ class Batches:
         def pad(frames):
             return nn.utils.rnn.pad_sequence([*frames, torch.zeros(longest // 4, frames[0].shape[1])], True)[:-1]
 
-        return mel, mask, pad(thirds), pad(fourths)
+        return mel, mask, pad(thirds), pad(fourths), torch.stack(scores)
 
 
 def train(model: Distillation, batches: Batches, epochs: int, rate: float, state_path: Path, device: str):

@@ -2,8 +2,9 @@
 
     python evaluate.py --data DIR [--cache DIR] [--out ../spoken-english/evaluation.json]
 
-The students never met a scored speaker. Each repeat cuts the groups anew into five folds and trains a fusion without
-each; a fold's calibration is fitted on the held-out predictions for the other folds.
+The groups are cut into five parts. For each, a speech student is tuned without it, and each repeat trains a fusion
+without it on that student's rows, with another seed. A part's calibration is fitted on the held-out predictions for
+the other parts.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from calibration import MODALITIES
-from data import FOLDS, folds, join, sessions, utterance_audio
+from data import FOLDS, folds, join, parts, sessions, utterance_audio
 from fit_calibration import decide, fit
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
 from rows import cached_documents, cropped_documents, labels, whole_documents
 from segment import SegmentConfig, frame_levels
-from students import speech_student, text_student
+from spread import spread
+from students import prepare, speech_student, text_student
 from train_fusion import predict, train
 
 REPEATS = 5
@@ -41,12 +43,13 @@ def model_config() -> HilbertConfig:
     return HilbertConfig(speech, text, FusionConfig(), ExpertsConfig(), TASKS)
 
 
-def encoded_documents(data: Path, cache: Path, seed: int, device: str) -> dict[str, list]:
-    """whole, noisy and cropped documents"""
-    paths = {k: cache / f"rows-{k}.pt" for k in ("whole", "noisy", "cropped")}
+def encoded_documents(data: Path, cache: Path, seed: int, device: str, left_out: int | None = None) -> dict[str, list]:
+    """whole, noisy and cropped documents of all sessions, by the speech student that never met part `left_out`"""
+    name = "all" if left_out is None else f"without-{left_out}"
+    paths = {k: cache / f"rows-{k}-{name}.pt" for k in ("whole", "noisy", "cropped")}
     speech = text = vocabulary = None
     if not all(p.exists() for p in paths.values()):
-        speech = speech_student(data, cache, seed, device)
+        speech = speech_student(data, cache, seed, device, left_out)
         text, vocabulary = text_student(data, cache, seed, device)
     return {
         "whole": cached_documents(paths["whole"], lambda: whole_documents(data, speech, text, vocabulary, False)),
@@ -55,31 +58,38 @@ def encoded_documents(data: Path, cache: Path, seed: int, device: str) -> dict[s
     }
 
 
-def held_out_outputs(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    """-> {variant: {modalities: {task: [repeats, N, C]}}}, by fusions that never met the session's group."""
-    every = sessions(data)
-    documents = encoded_documents(data, cache, seed, device)
-    results = {}
+def held_out_outputs(data: Path, cache: Path, seed: int, device: str, part: int, repeats: int) -> list[dict]:
+    """Of each repeat {variant: {modalities: {task: [N, C]}}}, by a student and a fusion that never met `part`."""
+    part_of = parts(sessions(data))
+    documents = encoded_documents(data, cache, seed, device, part)
+    outside = [d for kind in documents.values() for d in kind if part_of[d.session] != part]
+    results = []
     for repeat in range(repeats):
-        fold_of = folds(every, repeat)
-        for fold in range(FOLDS):
-            path = cache / f"outputs-{repeat}-{fold}.pt"
-            if not path.exists():
-                outside = [d for kind in documents.values() for d in kind if fold_of[d.session] != fold]
-                model = train(model_config(), outside, seed + 100 * repeat + fold)
-                torch.save(
-                    {v: {m: predict(model, documents[v], m) for m in MODALITIES} for v in ("whole", "noisy")}, path
-                )
-                print(f"repeat {repeat}, fold {fold} done", flush=True)
-            chosen = torch.from_numpy(fold_of == fold)
-            for variant, by_modality in torch.load(path, weights_only=True).items():
-                for modality, by_task in by_modality.items():
-                    for task, output in by_task.items():
-                        slot = results.setdefault(variant, {}).setdefault(modality, {})
-                        if task not in slot:
-                            slot[task] = torch.zeros(repeats, *output.shape)
-                        slot[task][repeat, chosen] = output[chosen]
+        path = cache / f"outputs-{repeat}-{part}.pt"
+        if not path.exists():
+            model = train(model_config(), outside, seed + 100 * repeat + part)
+            torch.save({v: {m: predict(model, documents[v], m) for m in MODALITIES} for v in ("whole", "noisy")}, path)
+            print(f"part {part}, repeat {repeat} done", flush=True)
+        results.append(torch.load(path, weights_only=True))
     return results
+
+
+def cross_validated(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
+    """-> {variant: {modalities: {task: [repeats, N, C]}}}: every session's outputs by what never met its part."""
+    prepare(data, cache, seed, device)
+    tasks = [(data, cache, seed, device, part, repeats) for part in range(FOLDS)]
+    by_part = spread(held_out_outputs, tasks, device)
+    part_of = parts(sessions(data))
+
+    def gather(variant, modalities, task):
+        output = torch.stack([by_part[0][r][variant][modalities][task] for r in range(repeats)])
+        for part in range(1, FOLDS):
+            inside = torch.from_numpy(part_of == part)
+            for repeat in range(repeats):
+                output[repeat, inside] = by_part[part][repeat][variant][modalities][task][inside]
+        return output
+
+    return {v: {m: {t.name: gather(v, m, t.name) for t in TASKS} for m in MODALITIES} for v in ("whole", "noisy")}
 
 
 def interval(statistic, *arrays) -> list[float]:
@@ -101,13 +111,12 @@ def summary(truth: np.ndarray, decided: np.ndarray) -> dict:
     return {"macro_f1": round(float(np.mean(each)), 3), "repeats": np.round(each, 3).tolist(), "interval": joint}
 
 
-def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, every: list) -> np.ndarray:
-    """[repeats, N, C] -> decisions [repeats, N], each fold decided by the calibration of the others."""
+def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, part_of: np.ndarray) -> np.ndarray:
+    """[repeats, N, C] -> decisions [repeats, N], each part decided by the calibration of the others."""
     decided = np.zeros(outputs.shape[:2], int)
     for repeat, output in enumerate(outputs):
-        fold_of = folds(every, repeat)
-        for fold in range(FOLDS):
-            inside = fold_of == fold
+        for part in range(FOLDS):
+            inside = part_of == part
             calibration = fit(task, output[~inside], truth[~inside])
             decided[repeat, inside] = decide(task, output[inside], calibration)
     return decided
@@ -141,8 +150,8 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    outputs = held_out_outputs(data, cache, seed, device, repeats)
-    every = sessions(data)
+    outputs = cross_validated(data, cache, seed, device, repeats)
+    part_of = parts(sessions(data))
     level, risk, total = labels(data)
     truth = {"proficiency": level, "fluency": risk}
     report = {"repeats": repeats, "controls": controls(data, truth), "model": {}}
@@ -150,7 +159,7 @@ def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> d
         for modality, by_task in by_modality.items():
             entry = report["model"].setdefault(variant, {}).setdefault(modality, {})
             for task in TASKS:
-                decided = cross_fitted(task, by_task[task.name], truth[task.name], every)
+                decided = cross_fitted(task, by_task[task.name], truth[task.name], part_of)
                 entry[task.name] = summary(truth[task.name], decided)
             scores = by_task["proficiency"][:, :, 0].numpy()
             each = [np.corrcoef(s, total)[0, 1] for s in scores]

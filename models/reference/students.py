@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from cache import TEACHER_MEL, cached_segments
+from cache import TEACHER_MEL, scored_segments, select, unscored_segments
+from data import parts, sessions
 from distill_speech import Batches, Distillation, feature_scales, student_from_teacher, train
 from distill_text import STUDENT, distillation_texts, recogniser_texts, teacher_rows
 from distill_text import student_from_teacher as text_from_teacher
@@ -14,7 +15,8 @@ from log_mel import log_mel
 from teachers import minilm, minilm_vocabulary, whisper_tiny
 from word_pieces import cut_vocabulary
 
-SPEECH_EPOCHS, SPEECH_RATE = 14, 6e-4
+BASE_EPOCHS, BASE_RATE = 14, 6e-4
+TUNED_EPOCHS, TUNED_RATE = 6, 2e-4
 TEXT_EPOCHS, TEXT_RATE = 3, 5e-4
 BATCH = 16
 
@@ -26,15 +28,41 @@ def teacher_bf16() -> SpeechEncoder:
     return model
 
 
-def speech_student(data: Path, cache: Path, seed: int, device: str) -> SpeechEncoder:
-    """Distilled on book chapters and spoken orders."""
+def base_speech(data: Path, cache: Path, seed: int, device: str) -> Distillation:
+    """Distilled on book chapters and spoken orders: no scored speaker."""
     torch.manual_seed(seed)
-    segments = cached_segments(data, cache, teacher_bf16)
+    segments = unscored_segments(data, cache, teacher_bf16)
     chosen = segments["spans"][::60].tolist()[:16]
     mels = torch.stack([log_mel(segments["samples"][a:b].float() / 32768, TEACHER_MEL) for a, b in chosen])
     model = Distillation(student_from_teacher(whisper_tiny(), mels), feature_scales(segments)).to(device)
-    train(model, Batches(segments, BATCH, seed), SPEECH_EPOCHS, SPEECH_RATE, cache / "speech.pt", device)
+    train(model, Batches([segments], BATCH, seed), BASE_EPOCHS, BASE_RATE, cache / "speech-base.pt", device)
+    return model
+
+
+def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: int | None = None) -> SpeechEncoder:
+    """The base, tuned on the scored sessions without part `left_out` (`data.parts`) and on a third of the rest.
+
+    The teacher's frames are its targets as before, and beside them the experts' scores of each segment.
+    """
+    model = base_speech(data, cache, seed, device)
+    scored = scored_segments(data, cache, teacher_bf16)
+    if left_out is not None:
+        part = torch.from_numpy(parts(sessions(data)))[scored["recording"]]
+        scored = select(scored, torch.nonzero(part != left_out)[:, 0])
+    other = unscored_segments(data, cache, teacher_bf16)
+    other = select(other, torch.arange(0, len(other["spans"]), 3))
+    torch.manual_seed(seed)
+    name = "all" if left_out is None else f"without-{left_out}"
+    batches = Batches([scored, other], BATCH, seed + 1)
+    train(model, batches, TUNED_EPOCHS, TUNED_RATE, cache / f"speech-{name}.pt", device)
     return model.student.cpu().eval().requires_grad_(False)
+
+
+def prepare(data: Path, cache: Path, seed: int, device: str):
+    """What several students share, so that work on them can be spread over processes."""
+    base_speech(data, cache, seed, device)
+    scored_segments(data, cache, teacher_bf16)
+    text_student(data, cache, seed, device)
 
 
 def text_student(data: Path, cache: Path, seed: int, device: str) -> tuple[TextEncoder, list[str]]:

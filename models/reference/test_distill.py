@@ -22,6 +22,7 @@ def segments(count=4, seconds=1):
         "third": torch.randn(count * frames, 384, generator=generator).half(),
         "fourth": torch.randn(count * frames, 384, generator=generator).half(),
         "frames": torch.tensor([(i * frames, (i + 1) * frames) for i in range(count)]),
+        "scores": torch.tensor([[0.5] * 4, *[[float("nan")] * 4] * (count - 1)]),
     }
 
 
@@ -65,8 +66,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
         train(model, batches, 2, 1e-3, state, "cpu")
         return model.state_dict()
 
-    whole = run(Batches(data, 2, 0), tmp_path / "whole.pt")
+    whole = run(Batches([data], 2, 0), tmp_path / "whole.pt")
     with pytest.raises(KeyboardInterrupt):
-        run(Stopping(data, 2, 0), tmp_path / "stopped.pt")
-    resumed = run(Batches(data, 2, 0), tmp_path / "stopped.pt")
+        run(Stopping([data], 2, 0), tmp_path / "stopped.pt")
+    resumed = run(Batches([data], 2, 0), tmp_path / "stopped.pt")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
