@@ -105,7 +105,7 @@ class Batches:
     """Segments of one or several sources, of similar length together, in an order drawn anew each epoch."""
 
     def __init__(self, sources: list[dict[str, Tensor]], size: int, seed: int):
-        self.sources, self.size = sources, size
+        self.size = size
         self.generator = torch.Generator().manual_seed(seed)
         self.members = [(s, i) for s in sources for i in range(len(s["spans"]))]
         self.lengths = torch.cat([s["spans"][:, 1] - s["spans"][:, 0] for s in sources])

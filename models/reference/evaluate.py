@@ -26,7 +26,7 @@ from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
 from rows import cached_documents, cropped_documents, labels, whole_documents
 from segment import SegmentConfig, frame_levels
 from spread import spread
-from students import prepare, speech_student, text_student
+from students import prepare, speech_student, text_student, training_parts
 from train_fusion import predict, train
 
 REPEATS = 5
@@ -45,8 +45,7 @@ def model_config() -> HilbertConfig:
 
 def encoded_documents(data: Path, cache: Path, seed: int, device: str, left_out: int | None = None) -> dict[str, list]:
     """whole, noisy and cropped documents of all sessions, by the speech student that never met part `left_out`"""
-    name = "all" if left_out is None else f"without-{left_out}"
-    paths = {k: cache / f"rows-{k}-{name}.pt" for k in ("whole", "noisy", "cropped")}
+    paths = {k: cache / f"rows-{k}-{training_parts(left_out)}.pt" for k in ("whole", "noisy", "cropped")}
     speech = text = vocabulary = None
     if not all(p.exists() for p in paths.values()):
         speech = speech_student(data, cache, seed, device, left_out)
@@ -75,8 +74,10 @@ def held_out_outputs(data: Path, cache: Path, seed: int, device: str, part: int,
 
 
 def cross_validated(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    """-> {variant: {modalities: {task: [repeats, N, C]}}}: every session's outputs by what never met its part."""
-    prepare(data, cache, seed, device)
+    """-> {variant: {modalities: {task: [repeats, N, C]}}}: every session's outputs by what never met its part.
+
+    `students.prepare` must have run.
+    """
     tasks = [(data, cache, seed, device, part, repeats) for part in range(FOLDS)]
     by_part = spread(held_out_outputs, tasks, device)
     part_of = parts(sessions(data))
@@ -150,6 +151,7 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
+    prepare(data, cache, seed, device)
     outputs = cross_validated(data, cache, seed, device, repeats)
     part_of = parts(sessions(data))
     level, risk, total = labels(data)

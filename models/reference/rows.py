@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data import RATE, Session, at_risk, join, level, segment_scores, sessions, utterance_audio
+from data import RATE, Session, at_risk, join, level, places, segment_scores, sessions, utterance_audio
 from distill_speech import STUDENT_MEL
 from document import audio_rows, middle, text_rows
 from hilbert import Rows, SpeechEncoder, TextEncoder
@@ -97,7 +97,7 @@ def cropped_documents(data: Path, speech, text, vocabulary, seed: int) -> list[D
     result = []
     for index, session in enumerate(sessions(data)):
         utterances = utterance_audio(data, session)
-        _, spans = join(utterances, session.gap_s, None, rng)
+        spans = places([len(u) for u in utterances], session.gap_s)
         for _ in range(CROPS):
             cues = session_cues(session)
             cues = recut(cues, rng) if rng.random() < 0.5 else cues
@@ -106,11 +106,11 @@ def cropped_documents(data: Path, speech, text, vocabulary, seed: int) -> list[D
             chosen = range(first, first + count)
             gap = None if rng.random() < 0.5 else rng.uniform(-60, -40)
             gain = 10 ** (rng.uniform(-9, 3) / 20)
-            samples, places = join([utterances[i] for i in chosen], session.gap_s, gap, rng)
+            samples, inside = join([utterances[i] for i in chosen], session.gap_s, gap, rng)
             samples = np.clip(samples * gain, -1, 1).astype(np.float32)
             start = spans[first][0] / RATE
             cut = crop(cues, start, start + len(samples) / RATE)
-            result.append(encode(speech, text, vocabulary, index, session, chosen, samples, places, cut))
+            result.append(encode(speech, text, vocabulary, index, session, chosen, samples, inside, cut))
     return result
 
 

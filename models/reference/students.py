@@ -28,10 +28,9 @@ def teacher_bf16() -> SpeechEncoder:
     return model
 
 
-def base_speech(data: Path, cache: Path, seed: int, device: str) -> Distillation:
-    """Distilled on book chapters and spoken orders: no scored speaker."""
+def base_speech(segments: dict, cache: Path, seed: int, device: str) -> Distillation:
+    """Distilled on `segments` of book chapters and spoken orders: no scored speaker."""
     torch.manual_seed(seed)
-    segments = unscored_segments(data, cache, teacher_bf16)
     chosen = segments["spans"][::60].tolist()[:16]
     mels = torch.stack([log_mel(segments["samples"][a:b].float() / 32768, TEACHER_MEL) for a, b in chosen])
     model = Distillation(student_from_teacher(whisper_tiny(), mels), feature_scales(segments)).to(device)
@@ -39,28 +38,32 @@ def base_speech(data: Path, cache: Path, seed: int, device: str) -> Distillation
     return model
 
 
+def training_parts(left_out: int | None) -> str:
+    """What files of a student are named by."""
+    return "all" if left_out is None else f"without-{left_out}"
+
+
 def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: int | None = None) -> SpeechEncoder:
     """The base, tuned on the scored sessions without part `left_out` (`data.parts`) and on a third of the rest.
 
     The teacher's frames are its targets as before, and beside them the experts' scores of each segment.
     """
-    model = base_speech(data, cache, seed, device)
+    unscored = unscored_segments(data, cache, teacher_bf16)
+    model = base_speech(unscored, cache, seed, device)
     scored = scored_segments(data, cache, teacher_bf16)
     if left_out is not None:
         part = torch.from_numpy(parts(sessions(data)))[scored["recording"]]
         scored = select(scored, torch.nonzero(part != left_out)[:, 0])
-    other = unscored_segments(data, cache, teacher_bf16)
-    other = select(other, torch.arange(0, len(other["spans"]), 3))
+    third = select(unscored, torch.arange(0, len(unscored["spans"]), 3))
     torch.manual_seed(seed)
-    name = "all" if left_out is None else f"without-{left_out}"
-    batches = Batches([scored, other], BATCH, seed + 1)
-    train(model, batches, TUNED_EPOCHS, TUNED_RATE, cache / f"speech-{name}.pt", device)
+    batches = Batches([scored, third], BATCH, seed + 1)
+    train(model, batches, TUNED_EPOCHS, TUNED_RATE, cache / f"speech-{training_parts(left_out)}.pt", device)
     return model.student.cpu().eval().requires_grad_(False)
 
 
 def prepare(data: Path, cache: Path, seed: int, device: str):
     """What several students share, so that work on them can be spread over processes."""
-    base_speech(data, cache, seed, device)
+    base_speech(unscored_segments(data, cache, teacher_bf16), cache, seed, device)
     scored_segments(data, cache, teacher_bf16)
     text_student(data, cache, seed, device)
 
