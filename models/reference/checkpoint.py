@@ -1,5 +1,6 @@
 """The checkpoint: `config.json`, `model.safetensors` (float16) and `vocab.txt`. The exporter reads it."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -53,14 +54,10 @@ def round_trip_int8(weight: torch.Tensor) -> torch.Tensor:
     return (levels * scale[:, None]).view_as(weight)
 
 
-def quantised(model: Hilbert) -> Hilbert:
-    """A copy whose large weights carry the values that the int8 bundle's dequantised weights have."""
-    copy = Hilbert(model.config)
-    state = {
-        k: round_trip_int8(v) if v.dim() >= 2 and v.numel() >= QUANTISED_FROM else v
-        for k, v in model.state_dict().items()
-    }
-    copy.load_state_dict(state)
-    positions = copy.speech.positions
-    positions.copy_(round_trip_int8(positions))
-    return copy.eval()
+def with_int8_weights(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose large weights and position encodings have the values of the int8 bundle's dequantised ones."""
+    result = copy.deepcopy(module)
+    for value in [*result.parameters(), *result.buffers()]:
+        if value.dim() >= 2 and value.numel() >= QUANTISED_FROM:
+            value.data.copy_(round_trip_int8(value.data))
+    return result.eval()

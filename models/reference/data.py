@@ -114,14 +114,6 @@ def folds(every: list[Session], repeat: int) -> np.ndarray:
     return result
 
 
-def parts(every: list[Session]) -> np.ndarray:
-    """The five test parts of the cross-validation: for each, one student is tuned without its groups. -> part [N]
-
-    Of the first five cuts the second, on which a student that never met a scored speaker was nearest to its mean.
-    """
-    return folds(every, 1)
-
-
 def data_hash(data: Path) -> str:
     """SHA-256 over the relative path, size and content hash of every file used."""
     total = hashlib.sha256()

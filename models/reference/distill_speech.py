@@ -1,188 +1,131 @@
-"""Distils the speech student from whisper-tiny.en: frame by frame and segment by segment.
+"""Distils the speech student from whisper-tiny.en: layer by layer, frame by frame and segment by segment.
 
-The student starts from the teacher's own convolutions and layers, with the feed-forward neurons that matter most.
+The student starts from the teacher's own layers (compression.py). The teacher runs beside it and, like it, attends to
+real frames alone: without the 30 s of padding it is ten times as fast, and a session's rows tell as much of the level
+(docs/decisions/0006).
 """
 
-import math
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from data import SCORES
-from hilbert import SpeechConfig, SpeechEncoder, masked_mean, mean_and_deviation
+from augment import Augmentation, revoiced, spoiled
+from compression import compress
+from hilbert import SpeechConfig, SpeechEncoder, halved, masked_mean, mean_and_deviation
 from log_mel import LogMelConfig, log_mel, real_frames
-from pruning import strongest_neurons
+from loop import Schedule, run
 
-STUDENT = SpeechConfig(frames=1000, layers=3, ffn=768, halve_after=1)
+STUDENT = SpeechConfig(frames=1000, layers=4, ffn=512, halve_after=2)
 STUDENT_MEL = LogMelConfig(frames=STUDENT.frames)
-SCORE_WEIGHT = 0.3
+LONGEST = STUDENT.frames * STUDENT_MEL.hop
+BATCH = 16
+LOWER_WEIGHT = 0.1  # of the layers below the last
+WORKERS = 2  # processes that prepare batches
+EXAMPLES = 256  # segments that the student starts from and that scales are measured on
 
 
-def student_from_teacher(teacher: SpeechEncoder, log_mels: Tensor) -> SpeechEncoder:
-    """Keeps the first layers; of each feed-forward half the neurons with the largest mean output on `log_mels`."""
-    student = SpeechEncoder(STUDENT)
-    layers = teacher.layers[: STUDENT.layers]
-    kept = strongest_neurons(layers, lambda: teacher.hidden(log_mels, None), STUDENT.ffn)
-    state = teacher.state_dict()
-    for name in list(state):
-        parts = name.split(".")
-        if parts[0] == "layers" and int(parts[1]) >= STUDENT.layers:
-            del state[name]
-        elif parts[0] == "layers" and parts[2] == "expand":
-            state[name] = state[name][kept[int(parts[1])]]
-        elif parts[0] == "layers" and parts[2:] == ["contract", "weight"]:
-            state[name] = state[name][:, kept[int(parts[1])]]
-    student.load_state_dict({k: v.clone() for k, v in state.items()})
-    return student
+def inputs(pieces: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Segments' samples -> log-mel [B, M, T] and mask [B, T], T the frames of the longest, a multiple of 4"""
+    counts = [real_frames(len(p), STUDENT_MEL) for p in pieces]
+    longest = -(-max(counts) // 4) * 4
+    mels = torch.stack([log_mel(torch.from_numpy(p), STUDENT_MEL)[:, :longest] for p in pieces])
+    return mels, (torch.arange(longest) < torch.tensor(counts)[:, None]).float()
+
+
+@dataclass
+class Batches(Dataset):
+    """Augmented segments of similar length together. A batch depends on the seed and its number alone."""
+
+    corpus: list[np.ndarray]  # segments, int16
+    seed: int
+    augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self):
+        self.lengths = np.array([len(s) for s in self.corpus])
+
+    def a_pass(self) -> int:
+        """How many batches hear the whole corpus once."""
+        return -(-len(self.corpus) // BATCH)
+
+    def chosen(self, step: int) -> np.ndarray:
+        epoch, place = divmod(step, self.a_pass())
+        rng = np.random.default_rng([self.seed, epoch])
+        order = np.argsort(self.lengths + rng.uniform(0, 8000, len(self.lengths)))
+        groups = np.array_split(order, self.a_pass())
+        return groups[rng.permutation(len(groups))[place]]
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """-> what the teacher hears and what the student hears, log-mel [B, M, T] each, and their mask [B, T]"""
+        rng = np.random.default_rng([self.seed, step, 1])
+        clean = [self.corpus[i].astype(np.float32) / 32768 for i in self.chosen(step)]
+        clean = [revoiced(c, self.augmentation, rng)[:LONGEST] for c in clean]
+        mel, mask = inputs([spoiled(c, self.augmentation, rng) for c in clean])
+        return inputs(clean)[0], mel, mask
+
+
+def examples(corpus: list[np.ndarray], count: int = EXAMPLES) -> list[tuple[Tensor, Tensor]]:
+    """Inputs of `count` segments evenly spread over the corpus, as they are."""
+    chosen = np.unique(np.linspace(0, len(corpus) - 1, count).astype(int))
+    chosen = chosen[np.argsort([len(corpus[i]) for i in chosen])]
+    return [
+        inputs([corpus[j].astype(np.float32) / 32768 for j in chosen[i : i + BATCH]])
+        for i in range(0, len(chosen), BATCH)
+    ]
+
+
+def at_rate(mask: Tensor, frames: Tensor) -> Tensor:
+    """The mask [B, T] of log-mel frames for encoder frames [B, F, ...]: [B, F]"""
+    return mask[:, :: mask.shape[1] // frames.shape[1]]
 
 
 class Distillation(nn.Module):
-    """The student with the heads that only training needs."""
+    """The student, and the sizes that its errors are measured in."""
 
-    def __init__(self, student: SpeechEncoder, scales: dict[str, Tensor]):
+    def __init__(self, teacher: SpeechEncoder, config: SpeechConfig, examples: list[tuple[Tensor, Tensor]]):
         super().__init__()
-        width = student.config.width
-        self.student = student
-        self.third = nn.Linear(width, width)
-        self.score = nn.Linear(2 * width, len(SCORES))
-        for name, value in scales.items():
-            self.register_buffer(name, value)
+        self.student = compress(teacher, config, examples)
+        layers, rows = [], []
+        for mel, mask in examples:
+            targets, row = self.targets(teacher, mel, mask)
+            layers.append([x[at_rate(mask, x) > 0] for x in targets])
+            rows.append(row)
+        for i, frames in enumerate(zip(*layers)):
+            self.register_buffer(f"scale_{i}", torch.cat(frames).std(0).clamp(min=1e-2))
+        self.register_buffer("row_scale", torch.cat(rows).std(0).clamp(min=1e-3))
 
-    def scores(self, row: Tensor) -> Tensor:
-        """[B, 2 D] -> experts' scores minus 8 [B, 4]"""
-        return self.score((row - self.row_mean) / self.row_scale)
+    @torch.no_grad()
+    def targets(self, teacher: SpeechEncoder, mel: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
+        """-> the teacher's layers [B, F, D] at the student's rate, its row [B, 2 D]"""
+        halve = self.student.config.halve_after
+        layers = [x.float() for x in teacher.hidden(mel, mask)[0]]
+        layers = [x if i < halve else halved(x) for i, x in enumerate(layers)]
+        return layers, mean_and_deviation(layers[-1], at_rate(mask, layers[-1]))
 
-    def forward(self, mel: Tensor, mask: Tensor, third: Tensor, fourth: Tensor, scores: Tensor) -> tuple[Tensor, dict]:
-        """[B, M, T], [B, T], teacher frames [B, F, D] twice, scores [B, 4] or NaN -> loss, parts for the log"""
+    def forward(self, teacher: SpeechEncoder, clean: Tensor, mel: Tensor, mask: Tensor) -> tuple[Tensor, dict]:
+        """-> loss and its parts, each relative to the deviation of what it compares"""
+        targets, row = self.targets(teacher, clean, mask)
         outputs, frames = self.student.hidden(mel, mask)
-        last = outputs[-1].float()
-        frame = masked_mean((((last - fourth) / self.fourth_scale) ** 2).mean(2, keepdim=True), frames).mean()
-        lower = masked_mean((((self.third(last) - third) / self.third_scale) ** 2).mean(2, keepdim=True), frames).mean()
-        row = mean_and_deviation(last, frames)
-        target = mean_and_deviation(fourth, frames)
-        segment = (((row - target) / self.row_scale) ** 2).mean()
-        scored = ~scores.isnan()
-        error = torch.where(scored, (self.scores(row) - scores.nan_to_num()) ** 2, 0)
-        score = error.sum() / scored.sum().clamp(min=1)
-        loss = frame + 0.3 * lower + segment + SCORE_WEIGHT * score
-        parts = {"frame": frame.item(), "lower": lower.item(), "segment": segment.item(), "score": score.item()}
-        return loss, parts
+        errors = []
+        for i, (ours, theirs) in enumerate(zip(outputs, targets)):
+            error = (((ours.float() - theirs) / getattr(self, f"scale_{i}")) ** 2).mean(2, keepdim=True)
+            errors.append(masked_mean(error, at_rate(mask, error)).mean())
+        segment = (((mean_and_deviation(outputs[-1].float(), frames) - row) / self.row_scale) ** 2).mean()
+        lower = torch.stack(errors[:-1]).sum()
+        parts = {"frame": errors[-1].item(), "lower": lower.item(), "segment": segment.item()}
+        return errors[-1] + LOWER_WEIGHT * lower + segment, parts
 
 
-def feature_scales(segments: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Means and deviations that bring every dimension of the targets to unit size."""
-    rows = []
-    for a, b in segments["frames"].tolist():
-        x = segments["fourth"][a:b].float()
-        rows.append(torch.cat([x.mean(0), x.var(0, correction=0).clamp(min=1e-6).sqrt()]))
-    return {
-        "third_scale": segments["third"][::7].float().std(0).clamp(min=1e-3),
-        "fourth_scale": segments["fourth"][::7].float().std(0).clamp(min=1e-3),
-        "row_mean": torch.stack(rows).mean(0),
-        "row_scale": torch.stack(rows).std(0).clamp(min=1e-3),
-    }
+def distil(model: Distillation, teacher: SpeechEncoder, batches: Batches, passes: int, rate: float, path: Path):
+    """Goes on from the state in `path` if there is one; bfloat16 activations, float32 weights and losses."""
+    device = next(model.parameters()).device
 
+    def loss_of(clean: Tensor, mel: Tensor, mask: Tensor):
+        with torch.autocast(device.type, torch.bfloat16):
+            return model(teacher, clean, mel, mask)
 
-def augment(samples: Tensor, generator: torch.Generator) -> Tensor:
-    """A random level and, half of the time, white or low-passed noise at 10 to 40 dB: the target stays clean."""
-
-    def uniform(low, high):
-        return low + (high - low) * torch.rand(1, generator=generator).item()
-
-    samples = samples * 10 ** (uniform(-12, 6) / 20)
-    if uniform(0, 1) < 0.5:
-        noise = torch.randn(samples.shape, generator=generator)
-        if uniform(0, 1) < 0.5:
-            noise = torch.nn.functional.avg_pool1d(noise[None], 9, 1, 4)[0]
-        level = samples.square().mean().sqrt() * 10 ** (-uniform(10, 40) / 20)
-        samples = samples + noise * level / noise.square().mean().sqrt()
-    return samples.clamp(-1, 1)
-
-
-class Batches:
-    """Segments of one or several sources, of similar length together, in an order drawn anew each epoch."""
-
-    def __init__(self, sources: list[dict[str, Tensor]], size: int, seed: int):
-        self.size = size
-        self.generator = torch.Generator().manual_seed(seed)
-        self.members = [(s, i) for s in sources for i in range(len(s["spans"]))]
-        self.lengths = torch.cat([s["spans"][:, 1] - s["spans"][:, 0] for s in sources])
-
-    def __len__(self) -> int:
-        return -(-len(self.lengths) // self.size)
-
-    def epoch(self):
-        order = torch.argsort(self.lengths + torch.rand(len(self.lengths), generator=self.generator) * 8000)
-        groups = order.split(self.size)
-        for g in torch.randperm(len(groups), generator=self.generator).tolist():
-            yield self.batch(groups[g].tolist())
-
-    def batch(self, chosen: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """-> log-mel [B, M, T], mask [B, T], teacher frames [B, F, D] twice, scores [B, 4]"""
-        mels, thirds, fourths, counts, scores = [], [], [], [], []
-        for source, i in (self.members[c] for c in chosen):
-            a, b = source["spans"][i].tolist()
-            samples = augment(source["samples"][a:b].float() / 32768, self.generator)
-            counts.append(real_frames(b - a, STUDENT_MEL))
-            mels.append(log_mel(samples, STUDENT_MEL))
-            c, d = source["frames"][i].tolist()
-            thirds.append(source["third"][c:d].float())
-            fourths.append(source["fourth"][c:d].float())
-            scores.append(source["scores"][i])
-        longest = -(-max(counts) // 4) * 4
-        mel = torch.stack(mels)[:, :, :longest]  # [B, M, T]
-        mask = (torch.arange(longest) < torch.tensor(counts)[:, None]).float()  # [B, T]
-
-        def pad(frames):
-            return nn.utils.rnn.pad_sequence([*frames, torch.zeros(longest // 4, frames[0].shape[1])], True)[:-1]
-
-        return mel, mask, pad(thirds), pad(fourths), torch.stack(scores)
-
-
-def train(model: Distillation, batches: Batches, epochs: int, rate: float, state_path: Path, device: str):
-    """AdamW with warm-up and cosine decay; resumes from `state_path` at the last finished epoch."""
-    total = epochs * len(batches)
-    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda s: min((s + 1) / 100, 0.5 * (1 + math.cos(math.pi * min(s / total, 1))) + 1e-3),
-    )
-    first = 0
-    if state_path.exists():
-        state = torch.load(state_path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        first = state["epoch"]
-        if first == epochs:
-            return
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        batches.generator.set_state(state["generator"].cpu())
-    model.train()
-    for epoch in range(first, epochs):
-        began, sums, steps = time.time(), {}, 0
-        for batch in batches.epoch():
-            with torch.autocast(device, torch.bfloat16):
-                loss, parts = model(*(x.to(device) for x in batch))
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
-            optimiser.step()
-            schedule.step()
-            steps += 1
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0) + value
-        means = {name: round(value / steps, 4) for name, value in sums.items()}
-        print(f"speech epoch {epoch + 1}/{epochs} {means} {time.time() - began:.0f} s", flush=True)
-        state = {
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "generator": batches.generator.get_state(),
-            "epoch": epoch + 1,
-        }
-        partial = state_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.rename(state_path)
-    model.eval()
+    schedule = Schedule(passes * batches.a_pass(), rate)
+    run(f"speech student, {path.stem}", model, batches, loss_of, schedule, path, WORKERS)

@@ -2,34 +2,41 @@
 
     python evaluate.py --data DIR [--cache DIR] [--out ../spoken-english/evaluation.json]
 
-The groups are cut into five parts. For each, a speech student is tuned without it, and each repeat trains a fusion
-without it on that student's rows, with another seed. A part's calibration is fitted on the held-out predictions for
-the other parts.
+Each repeat cuts the recruitment groups anew into five folds, and for each a fusion is trained without it. The students
+met no scored speaker at all. A fold's calibration is fitted on the held-out outputs of the others. All weights are
+int8, as shipped. The same on the teachers' rows says what distillation costs.
 """
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from calibration import MODALITIES
-from data import FOLDS, folds, join, parts, sessions, utterance_audio
-from fit_calibration import decide, fit
+from backbones import Backbones, speech_backbone, text_backbone
+from calibration import MODALITIES, probabilities
+from checkpoint import with_int8_weights
+from data import FOLDS, folds, join, sessions, utterance_audio
+from distill_speech import STUDENT as SPEECH
+from distill_text import STUDENT as TEXT
+from fit_calibration import fit
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
-from rows import cached_documents, cropped_documents, labels, whole_documents
+from metrics import calibration_error, correlation, macro_auc, macro_f1, over_repeats, paired_difference
+from outline import TESTING_KINDS, TRAINING_KINDS, outlines
+from rows import cached, documents, heard, labels, read
 from segment import SegmentConfig, frame_levels
 from spread import spread
-from students import prepare, speech_student, text_student, training_parts
 from train_fusion import predict, train
 
 REPEATS = 5
+STUDENTS = Backbones()
+TEACHERS = Backbones("whisper-tiny.en", "minilm-l6")
 TASKS = [
     TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]),
     TaskConfig("fluency", "binary", ["fluent", "at_risk"]),
@@ -37,90 +44,75 @@ TASKS = [
 
 
 def model_config() -> HilbertConfig:
-    from distill_speech import STUDENT as speech
-    from distill_text import STUDENT as text
-
-    return HilbertConfig(speech, text, FusionConfig(), ExpertsConfig(), TASKS)
+    return HilbertConfig(SPEECH, TEXT, FusionConfig(), ExpertsConfig(), TASKS)
 
 
-def encoded_documents(data: Path, cache: Path, seed: int, device: str, left_out: int | None = None) -> dict[str, list]:
-    """whole, noisy and cropped documents of all sessions, by the speech student that never met part `left_out`"""
-    paths = {k: cache / f"rows-{k}-{training_parts(left_out)}.pt" for k in ("whole", "noisy", "cropped")}
-    speech = text = vocabulary = None
-    if not all(p.exists() for p in paths.values()):
-        speech = speech_student(data, cache, seed, device, left_out)
-        text, vocabulary = text_student(data, cache, seed, device)
-    return {
-        "whole": cached_documents(paths["whole"], lambda: whole_documents(data, speech, text, vocabulary, False)),
-        "noisy": cached_documents(paths["noisy"], lambda: whole_documents(data, speech, text, vocabulary, True)),
-        "cropped": cached_documents(paths["cropped"], lambda: cropped_documents(data, speech, text, vocabulary, seed)),
-    }
+def encoded_documents(data: Path, cache: Path, seed: int, device: str, backbones: Backbones) -> dict[str, list]:
+    """The documents of every kind of `outlines`; rows are computed once for each encoder and kind."""
+    drawn = outlines(sessions(data), seed)
+
+    def rows(modality: str, name: str, encoder, encode) -> dict[str, list[dict]]:
+        loaded, result = None, {}
+        for kind, of_kind in drawn.items():
+            path = cache / f"rows-{modality}-{name}-{kind}.pt"
+            if loaded is None and not path.exists():
+                loaded = encoder(name, data, cache, seed, device)
+            result[kind] = cached(path, encode, of_kind, loaded)
+        return result
+
+    audio = rows("audio", backbones.speech, speech_backbone, partial(heard, data))
+    text = rows("text", backbones.text, text_backbone, read)
+    return {kind: documents(data, of_kind, audio[kind], text[kind]) for kind, of_kind in drawn.items()}
 
 
-def held_out_outputs(data: Path, cache: Path, seed: int, device: str, part: int, repeats: int) -> list[dict]:
-    """Of each repeat {variant: {modalities: {task: [N, C]}}}, by a student and a fusion that never met `part`."""
-    part_of = parts(sessions(data))
-    documents = encoded_documents(data, cache, seed, device, part)
-    outside = [d for kind in documents.values() for d in kind if part_of[d.session] != part]
-    results = []
-    for repeat in range(repeats):
-        path = cache / f"outputs-{repeat}-{part}.pt"
-        if not path.exists():
-            model = train(model_config(), outside, seed + 100 * repeat + part)
-            torch.save({v: {m: predict(model, documents[v], m) for m in MODALITIES} for v in ("whole", "noisy")}, path)
-            print(f"part {part}, repeat {repeat} done", flush=True)
-        results.append(torch.load(path, weights_only=True))
-    return results
+def held_out_outputs(
+    data: Path, cache: Path, seed: int, device: str, backbones: Backbones, repeat: int, fold: int
+) -> dict:
+    """{kind: {modalities: {task: [N, C]}}} for the N sessions of a fold, by a fusion trained on the rest."""
+
+    def build() -> dict:
+        fold_of = folds(sessions(data), repeat)
+        kinds = encoded_documents(data, cache, seed, device, backbones)
+        outside = [d for kind in TRAINING_KINDS for d in kinds[kind] if fold_of[d.session] != fold]
+        inside = {kind: [d for d in kinds[kind] if fold_of[d.session] == fold] for kind in TESTING_KINDS}
+        model = with_int8_weights(train(model_config(), outside, seed + 100 * repeat + fold))
+        print(f"{backbones}, repeat {repeat}, fold {fold} done", flush=True)
+        return {kind: {m: predict(model, inside[kind], m) for m in MODALITIES} for kind in TESTING_KINDS}
+
+    return cached(cache / f"outputs-{backbones}-{repeat}-{fold}.pt", build)
 
 
-def cross_validated(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    """-> {variant: {modalities: {task: [repeats, N, C]}}}: every session's outputs by what never met its part.
+def cross_validated(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, repeats: int) -> dict:
+    """-> {kind: {modalities: {task: [repeats, N, C]}}}: every session's outputs by what never met its fold"""
+    encoded_documents(data, cache, seed, device, backbones)
+    cuts = [(repeat, fold) for repeat in range(repeats) for fold in range(FOLDS)]
+    tasks = [(data, cache, seed, device, backbones, *cut) for cut in cuts]
+    found = dict(zip(cuts, spread(held_out_outputs, tasks, device)))
+    fold_of = torch.from_numpy(cut_folds(data, repeats))
 
-    `students.prepare` must have run.
-    """
-    tasks = [(data, cache, seed, device, part, repeats) for part in range(FOLDS)]
-    by_part = spread(held_out_outputs, tasks, device)
-    part_of = parts(sessions(data))
-
-    def gather(variant, modalities, task):
-        output = torch.stack([by_part[0][r][variant][modalities][task] for r in range(repeats)])
-        for part in range(1, FOLDS):
-            inside = torch.from_numpy(part_of == part)
-            for repeat in range(repeats):
-                output[repeat, inside] = by_part[part][repeat][variant][modalities][task][inside]
+    def gather(kind, modalities, task):
+        output = torch.empty(*fold_of.shape, found[0, 0][kind][modalities][task].shape[1])
+        for (repeat, fold), outputs in found.items():
+            output[repeat, fold_of[repeat] == fold] = outputs[kind][modalities][task]
         return output
 
-    return {v: {m: {t.name: gather(v, m, t.name) for t in TASKS} for m in MODALITIES} for v in ("whole", "noisy")}
+    return {k: {m: {t.name: gather(k, m, t.name) for t in TASKS} for m in MODALITIES} for k in TESTING_KINDS}
 
 
-def interval(statistic, *arrays) -> list[float]:
-    """95 % bootstrap interval over the documents, 200 draws."""
-    rng = np.random.default_rng(0)
-    n = len(arrays[0])
-    values = [statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (200, n))]
-    return [round(float(v), 3) for v in np.percentile(values, [2.5, 97.5])]
+def cut_folds(data: Path, repeats: int) -> np.ndarray:
+    """The fold of each session in each repeat. [repeats, N]"""
+    return np.array([folds(sessions(data), repeat) for repeat in range(repeats)])
 
 
-def macro_f1(truth, decided) -> float:
-    return f1_score(truth, decided, average="macro", labels=np.unique(truth), zero_division=0)
-
-
-def summary(truth: np.ndarray, decided: np.ndarray) -> dict:
-    """decided [repeats, N] -> mean macro-F1, its spread over repeats, its interval over documents"""
-    each = [macro_f1(truth, d) for d in decided]
-    joint = interval(lambda t, d: np.mean([macro_f1(t, d[:, r]) for r in range(d.shape[1])]), truth, decided.T)
-    return {"macro_f1": round(float(np.mean(each)), 3), "repeats": np.round(each, 3).tolist(), "interval": joint}
-
-
-def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, part_of: np.ndarray) -> np.ndarray:
-    """[repeats, N, C] -> decisions [repeats, N], each part decided by the calibration of the others."""
-    decided = np.zeros(outputs.shape[:2], int)
+def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """outputs [repeats, N, C] -> probabilities [repeats, N, labels], each fold calibrated on the others"""
+    found = np.zeros((*outputs.shape[:2], len(task.labels)))
     for repeat, output in enumerate(outputs):
-        for part in range(FOLDS):
-            inside = part_of == part
+        for fold in range(FOLDS):
+            inside = fold_of[repeat] == fold
             calibration = fit(task, output[~inside], truth[~inside])
-            decided[repeat, inside] = decide(task, output[inside], calibration)
-    return decided
+            found[repeat, inside] = probabilities(task, output[inside].double(), calibration).numpy()
+    return found
 
 
 def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
@@ -146,30 +138,43 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
                     inside = fold_of == fold
                     model = make_pipeline(first(), LogisticRegression(class_weight="balanced", max_iter=2000))
                     decided[repeat, inside] = model.fit(x[~inside], y[~inside]).predict(x[inside])
-            result.setdefault(name, {})[task] = summary(y, decided)
+            result.setdefault(name, {})[task] = {"macro_f1": over_repeats(macro_f1, y, decided)}
     return result
 
 
+def f1_of(truth: np.ndarray, found: np.ndarray) -> float:
+    """macro-F1 of the likeliest class; found [N, labels]"""
+    return macro_f1(truth, found.argmax(1))
+
+
 def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    prepare(data, cache, seed, device)
-    outputs = cross_validated(data, cache, seed, device, repeats)
-    part_of = parts(sessions(data))
+    fold_of = cut_folds(data, repeats)
     level, risk, total = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}}
-    for variant, by_modality in outputs.items():
-        for modality, by_task in by_modality.items():
-            entry = report["model"].setdefault(variant, {}).setdefault(modality, {})
-            for task in TASKS:
-                decided = cross_fitted(task, by_task[task.name], truth[task.name], part_of)
-                entry[task.name] = summary(truth[task.name], decided)
-            scores = by_task["proficiency"][:, :, 0].numpy()
-            each = [np.corrcoef(s, total)[0, 1] for s in scores]
-            entry["proficiency"]["r"] = round(float(np.mean(each)), 3)
-            entry["proficiency"]["r_repeats"] = np.round(each, 3).tolist()
-            entry["proficiency"]["r_interval"] = interval(
-                lambda t, s: np.mean([np.corrcoef(s[:, r], t)[0, 1] for r in range(s.shape[1])]), total, scores.T
-            )
+    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "student_minus_teacher": {}}
+    found = {}
+    for backbones in (STUDENTS, TEACHERS):
+        outputs = cross_validated(data, cache, seed, device, backbones, repeats)
+        of_pair = report["model"].setdefault(str(backbones), {})
+        for kind, by_modality in outputs.items():
+            for modality, by_task in by_modality.items():
+                entry = of_pair.setdefault(kind, {}).setdefault(modality, {})
+                for task in TASKS:
+                    y = truth[task.name]
+                    p = cross_fitted(task, by_task[task.name], y, fold_of)
+                    found[backbones, kind, modality, task.name] = p
+                    entry[task.name] = {
+                        "macro_f1": over_repeats(f1_of, y, p),
+                        "macro_auc": over_repeats(macro_auc, y, p),
+                        "calibration_error": round(float(np.mean([calibration_error(y, one) for one in p])), 3),
+                    }
+                scores = by_task["proficiency"][:, :, 0].numpy()
+                entry["proficiency"]["r"] = over_repeats(correlation, total, scores)
+    for modality in MODALITIES:
+        for task in TASKS:
+            pair = (found[b, "whole", modality, task.name] for b in (STUDENTS, TEACHERS))
+            difference = paired_difference(f1_of, truth[task.name], *pair)
+            report["student_minus_teacher"].setdefault(modality, {})[task.name] = difference
     return report
 
 

@@ -35,8 +35,3 @@ def fit(task: TaskConfig, outputs: Tensor, labels: np.ndarray) -> dict:
 
     optimiser.step(closure)
     return {k: np.round(v.detach().numpy(), 4).tolist() for k, v in calibration().items()}
-
-
-def decide(task: TaskConfig, outputs: Tensor, calibration: dict) -> np.ndarray:
-    """[N, C] -> label indices [N]"""
-    return probabilities(task, outputs, calibration).argmax(1).numpy()

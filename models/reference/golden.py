@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from calibration import probabilities
-from checkpoint import load, quantised
+from checkpoint import load, with_int8_weights
 from data import RATE
 from document import cue_inputs, middle, one_document, segment_inputs
 from hilbert import Hilbert
@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     model, vocabulary, config = load(arguments.checkpoint)
-    sets = {"f32": model, "int8": quantised(model)}
+    sets = {"f32": model, "int8": with_int8_weights(model)}
     samples, _ = soundfile.read(arguments.sample / "session.wav", dtype="float32")
     mel, segmentation = LogMelConfig(**config["log_mel"]), SegmentConfig(**config["segmentation"])
     tensors = {}

@@ -122,8 +122,8 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, N, D], additive [B, N] or None -> [B, N, D]"""
+    def mix(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The heads' weighted values, side by side. [B, N, D], additive [B, N] or None -> [B, N, D]"""
 
         def split(y):
             return y.unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D / H]
@@ -131,7 +131,11 @@ class Attention(nn.Module):
         query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
         bias = None if bias is None else bias[:, None, None, :].to(query.dtype)  # [B, 1, 1, N]
         y = functional.scaled_dot_product_attention(query, key, value, bias)  # [B, H, N, D / H]
-        return self.output(y.transpose(1, 2).flatten(2))  # [B, N, D]
+        return y.transpose(1, 2).flatten(2)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, N, D], additive [B, N] or None -> [B, N, D]"""
+        return self.output(self.mix(x, bias))
 
 
 class Layer(nn.Module):
@@ -146,13 +150,21 @@ class Layer(nn.Module):
         self.contract = nn.Linear(ffn, width)
         self.ffn_norm = nn.LayerNorm(width, epsilon)
 
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.contract(functional.gelu(self.expand(x)))
+
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """[B, N, D], additive [B, N] -> [B, N, D]"""
         if self.pre_norm:
             x = x + self.attention(self.attention_norm(x), bias)
-            return x + self.contract(functional.gelu(self.expand(self.ffn_norm(x))))
+            return x + self.feed_forward(self.ffn_norm(x))
         x = self.attention_norm(x + self.attention(x, bias))
-        return self.ffn_norm(x + self.contract(functional.gelu(self.expand(x))))
+        return self.ffn_norm(x + self.feed_forward(x))
+
+
+def halved(frames: Tensor) -> Tensor:
+    """The means of pairs of frames. [B, F, D] -> [B, F / 2, D]"""
+    return frames.unflatten(1, (-1, 2)).mean(2)
 
 
 class SpeechEncoder(nn.Module):
@@ -173,19 +185,23 @@ class SpeechEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
 
+    def embed(self, log_mel: Tensor) -> Tensor:
+        """The convolutions and the positions. [B, M, T] -> [B, T / 2, D]"""
+        x = functional.gelu(self.conv1(log_mel))  # [B, D, T]
+        x = functional.gelu(self.conv2(x)).transpose(1, 2)  # [B, T / 2, D]
+        return x + self.positions[: x.shape[1]]
+
     def hidden(self, log_mel: Tensor, mask: Tensor | None) -> tuple[list[Tensor], Tensor | None]:
         """Every layer's output, the last one normalised, and the mask at its rate.
 
         [B, M, T], [B, T] or None (attend to padding, as the teacher was trained) -> layers of [B, F, D], [B, F]
         """
-        x = functional.gelu(self.conv1(log_mel))  # [B, D, T]
-        x = functional.gelu(self.conv2(x)).transpose(1, 2)  # [B, T / 2, D]
-        x = x + self.positions[: x.shape[1]]
+        x = self.embed(log_mel)  # [B, T / 2, D]
         mask = None if mask is None else mask[:, ::2]  # [B, T / 2]
         outputs = []
         for i, layer in enumerate(self.layers):
             if i and i == self.config.halve_after:
-                x = x.unflatten(1, (-1, 2)).mean(2)  # [B, T / 4, D]
+                x = halved(x)  # [B, T / 4, D]
                 mask = None if mask is None else mask[:, ::2]  # [B, T / 4]
             x = layer(x, None if mask is None else additive(mask))
             outputs.append(x)

@@ -1,4 +1,4 @@
-"""The fusion's training documents: encoder rows of every session, whole and cropped, computed once per student."""
+"""The fusion's documents: encoder rows of every outline, computed once for each encoder, and padded batches of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,15 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data import RATE, Session, at_risk, join, level, places, segment_scores, sessions, utterance_audio
-from distill_speech import STUDENT_MEL
-from document import audio_rows, middle, text_rows
-from hilbert import Rows, SpeechEncoder, TextEncoder
-from segment import SegmentConfig
-from word_pieces import Cue
-
-CROPS = 2  # of each session, beside the whole
-CUE_S = (2.0, 6.0)  # length of the cues that a transcriber would make
+from backbones import SpeechRows, TextRows
+from data import RATE, Session, at_risk, level, segment_scores, sessions, utterance_audio
+from document import middle
+from hilbert import Rows
+from outline import Outline
 
 
 @dataclass
@@ -30,98 +26,52 @@ class Document:
     fluency: float
 
 
-def session_cues(session: Session) -> list[Cue]:
-    return [Cue(c["text"], c["start_s"], c["end_s"]) for c in session.transcript]
+def cached(path: Path, build, *arguments):
+    """What `build(*arguments)` returned when it was first asked for."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(build(*arguments), partial)
+        partial.rename(path)
+    return torch.load(path, weights_only=True)
 
 
-def recut(cues: list[Cue], rng) -> list[Cue]:
-    """Cues of `CUE_S` seconds, the words of each long cue spread evenly over its time."""
-    result = []
-    for cue in cues:
-        words = cue.text.split()
-        if not words:
-            continue
-        step = (cue.end_s - cue.start_s) / len(words)
-        at = 0
-        while at < len(words):
-            count = max(1, round(rng.uniform(*CUE_S) / max(step, 1e-3)))
-            start = cue.start_s + at * step
-            piece = words[at : at + count]
-            result.append(Cue(" ".join(piece), start, start + len(piece) * step))
-            at += count
+def heard(data: Path, outlines: list[Outline], encoder: SpeechRows) -> list[dict]:
+    """The audio fields of each outline's document."""
+    every, utterances, result = sessions(data), {}, []
+    for outline in outlines:
+        session = every[outline.session]
+        if outline.session not in utterances:
+            utterances = {outline.session: utterance_audio(data, session)}
+        samples, spans = outline.audio(session, utterances[outline.session])
+        rows, segments = encoder(samples)
+        kept = Session(**{**vars(session), "utterances": [session.utterances[i] for i in outline.utterances]})
+        result.append(
+            {
+                "audio": rows,
+                "audio_middles": [(a + b) / 2 / RATE for a, b in segments],
+                "scores": torch.from_numpy(segment_scores(kept, spans, segments)),
+            }
+        )
     return result
 
 
-def crop(cues: list[Cue], start_s: float, end_s: float) -> list[Cue]:
-    """The cues whose middle lies in the crop, in its time."""
-    inside = [c for c in cues if start_s <= (c.start_s + c.end_s) / 2 < end_s]
-    return [Cue(c.text, max(c.start_s - start_s, 0.0), c.end_s - start_s) for c in inside]
-
-
-def encode(
-    speech: SpeechEncoder, text: TextEncoder, vocabulary: list[str], index, session, chosen, samples, spans, cues
-):
-    """One document of the `chosen` utterances, whose audio is `samples` and whose places in it are `spans`."""
-    audio, segments = audio_rows(speech, samples, SegmentConfig(), STUDENT_MEL)
-    rows, packed = text_rows(text, cues, vocabulary)
-    kept = Session(**{**vars(session), "utterances": [session.utterances[i] for i in chosen]})
-    means = {name: np.mean([np.mean(u["scores"][name]) for u in kept.utterances]) for name in ("total", "fluency")}
-    return Document(
-        index,
-        audio,
-        [(a + b) / 2 / RATE for a, b in segments],
-        torch.from_numpy(segment_scores(kept, spans, segments)),
-        rows,
-        [middle(r.start_s, r.end_s) for r in packed],
-        float(means["total"]),
-        float(means["fluency"]),
-    )
-
-
-def whole_documents(data: Path, speech, text, vocabulary, noisy: bool) -> list[Document]:
-    """Each session as the data's README defines it; `noisy`: gaps of noise at -50 dBFS and cues of 2 to 6 s."""
-    rng = np.random.default_rng(1)
+def read(outlines: list[Outline], encoder: TextRows) -> list[dict]:
+    """The text fields of each outline's document."""
     result = []
-    for index, session in enumerate(sessions(data)):
-        samples, spans = join(utterance_audio(data, session), session.gap_s, -50.0 if noisy else None, rng)
-        cues = session_cues(session)
-        cues = recut(cues, rng) if noisy else cues
-        every = range(len(session.utterances))
-        result.append(encode(speech, text, vocabulary, index, session, every, samples, spans, cues))
+    for outline in outlines:
+        rows, packed = encoder(outline.cues)
+        result.append({"text": rows, "text_middles": [middle(r.start_s, r.end_s) for r in packed]})
     return result
 
 
-def cropped_documents(data: Path, speech, text, vocabulary, seed: int) -> list[Document]:
-    """Runs of 8 to 20 utterances, at another level, with silent or noisy gaps, the cues as they are or re-cut."""
-    rng = np.random.default_rng(seed)
-    result = []
-    for index, session in enumerate(sessions(data)):
-        utterances = utterance_audio(data, session)
-        spans = places([len(u) for u in utterances], session.gap_s)
-        for _ in range(CROPS):
-            cues = session_cues(session)
-            cues = recut(cues, rng) if rng.random() < 0.5 else cues
-            count = int(rng.integers(8, len(utterances) + 1))
-            first = int(rng.integers(0, len(utterances) - count + 1))
-            chosen = range(first, first + count)
-            gap = None if rng.random() < 0.5 else rng.uniform(-60, -40)
-            gain = 10 ** (rng.uniform(-9, 3) / 20)
-            samples, inside = join([utterances[i] for i in chosen], session.gap_s, gap, rng)
-            samples = np.clip(samples * gain, -1, 1).astype(np.float32)
-            start = spans[first][0] / RATE
-            cut = crop(cues, start, start + len(samples) / RATE)
-            result.append(encode(speech, text, vocabulary, index, session, chosen, samples, inside, cut))
+def documents(data: Path, outlines: list[Outline], audio: list[dict], text: list[dict]) -> list[Document]:
+    every, result = sessions(data), []
+    for outline, a, t in zip(outlines, audio, text):
+        scores = [every[outline.session].utterances[i]["scores"] for i in outline.utterances]
+        total, fluency = (float(np.mean([np.mean(s[name]) for s in scores])) for name in ("total", "fluency"))
+        result.append(Document(outline.session, **a, **t, total=total, fluency=fluency))
     return result
-
-
-def cached_documents(path: Path, build) -> list[Document]:
-    if path.exists():
-        return [Document(**d) for d in torch.load(path, weights_only=True)]
-    documents = build()
-    partial = path.with_suffix(".partial")
-    torch.save([vars(d) for d in documents], partial)
-    partial.rename(path)
-    return documents
 
 
 def collate(documents: list[Document], modality: str) -> Rows:

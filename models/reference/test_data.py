@@ -1,11 +1,9 @@
-"""Sessions as recordings, their scores by segment, and the parts of the cross-validation."""
+"""Sessions as recordings, their scores by segment, and the folds of the cross-validation."""
 
 import numpy as np
-import torch
 
-from cache import cached_segments, select
-from data import FOLDS, RATE, Session, join, parts, places, segment_scores
-from hilbert import SpeechConfig, SpeechEncoder
+from corpus import gather
+from data import FOLDS, RATE, Session, folds, join, places, segment_scores
 
 
 def session(number: int, total: float) -> Session:
@@ -32,30 +30,22 @@ def test_a_segments_score_weights_its_utterances_by_their_share():
     assert rows[:, 0].tolist() == [-1.0, (25 * -1 + 75 * 2) / 100, 0.0]  # a pause has no score
 
 
-def test_no_group_stands_in_two_parts_and_every_part_has_each_class():
+def test_no_group_stands_in_two_folds_and_every_fold_has_each_class():
     every = [session(i, (7.0, 8.0, 8.0, 9.0)[i % 4]) for i in range(80)]
-    part = parts(every)
-    by_group = {s.group: {int(p) for p, t in zip(part, every) if t.group == s.group} for s in every}
+    fold_of = folds(every, 3)
+    by_group = {s.group: {int(p) for p, t in zip(fold_of, every) if t.group == s.group} for s in every}
     assert all(len(found) == 1 for found in by_group.values())
-    assert sorted(set(part.tolist())) == list(range(FOLDS))
+    assert sorted(set(fold_of.tolist())) == list(range(FOLDS))
     for k in range(FOLDS):
-        assert {s.mean_scores["total"] for s, p in zip(every, part) if p == k} == {7.0, 8.0, 9.0}
+        assert {s.mean_scores["total"] for s, p in zip(every, fold_of) if p == k} == {7.0, 8.0, 9.0}
 
 
-def test_a_cached_segment_is_the_piece_of_its_recording_that_its_origin_names(tmp_path):
+def test_a_corpus_is_the_segments_of_its_recordings():
     rng = np.random.default_rng(0)
     silence = np.zeros(2 * RATE, np.float32)
     burst = rng.normal(0, 0.1, RATE).clip(-1, 1).astype(np.float32)
-    recordings = [("a", np.concatenate([silence, burst, silence, burst, silence])), ("b", burst)]
-    torch.manual_seed(0)
-    teacher = SpeechEncoder(SpeechConfig(layers=2)).eval()
-    found = cached_segments(tmp_path / "segments.safetensors", recordings, lambda: teacher)
-    assert found["recording"].tolist() == [0, 0, 1]
-    for (a, b), (start, end), index in zip(found["spans"], found["origin"], found["recording"]):
-        piece = torch.from_numpy(recordings[index][1][start:end])
-        assert torch.allclose(found["samples"][a:b] / 32768, piece, atol=1 / 32768)
-    assert found["third"].shape == found["fourth"].shape == (int(found["frames"][-1, 1]), 384)
-    again = cached_segments(tmp_path / "segments.safetensors", [], None)
-    assert all(torch.equal(again[name], found[name]) for name in found)
-    last = select({**found, "scores": torch.zeros(3, 4)}, torch.tensor([2]))
-    assert last["spans"].tolist() == found["spans"][2:].tolist() and last["samples"] is found["samples"]
+    found = gather([np.concatenate([silence, burst, silence, burst / 2, silence]), burst])
+    assert len(found) == 3
+    for samples, peak in zip(found, (1, 2, 1)):
+        assert samples.dtype == np.int16 and abs(len(samples) / RATE - 1) < 0.5
+        assert abs(np.abs(samples).max() * peak - np.abs(burst).max() * 32768) < 3

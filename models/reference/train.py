@@ -14,13 +14,13 @@ import torch
 
 from calibration import MODALITIES
 from checkpoint import save
-from data import FOLDS, data_hash, sessions
-from evaluate import TASKS, cross_validated, encoded_documents, model_config
+from data import data_hash, sessions
+from evaluate import STUDENTS, TASKS, cross_validated, encoded_documents, model_config
 from fit_calibration import fit
 from hilbert import Hilbert
+from outline import TRAINING_KINDS
 from rows import labels
-from spread import spread
-from students import prepare, speech_student, text_student
+from students import speech_student, text_student
 from train_fusion import Trained, train
 
 CREDITS = [
@@ -37,7 +37,7 @@ def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
     """Fitted on the predictions for held-out sessions of one round of cross-validation."""
     level, risk, _ = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    outputs = cross_validated(data, cache, seed, device, repeats=1)["whole"]
+    outputs = cross_validated(data, cache, seed, device, STUDENTS, repeats=1)["whole"]
     return {task.name: {m: fit(task, outputs[m][task.name][0], truth[task.name]) for m in MODALITIES} for task in TASKS}
 
 
@@ -61,10 +61,8 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = time.time()
     print(f"{len(sessions(data))} sessions, device {device}", flush=True)
-    prepare(data, cache, seed, device)
-    students = [(data, cache, seed, device, left_out) for left_out in (None, *range(FOLDS))]
-    documents = [d for kind in spread(encoded_documents, students, device)[0].values() for d in kind]
-    trained = train(model_config(), documents, seed)
+    kinds = encoded_documents(data, cache, seed, device, STUDENTS)
+    trained = train(model_config(), [d for kind in TRAINING_KINDS for d in kinds[kind]], seed)
     calibration = calibrations(data, cache, seed, device)
     facts = {
         "name": "spoken-english",

@@ -1,0 +1,51 @@
+"""The frozen encoders by name: from samples and cues to rows. Any speech encoder may stand with any text encoder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from checkpoint import with_int8_weights
+from distill_speech import STUDENT_MEL
+from document import audio_rows, text_rows
+from segment import SegmentConfig
+from students import speech_student, text_student
+from teachers import minilm, minilm_vocabulary, whisper_tiny
+from word_pieces import Cue, TokenRow
+
+SpeechRows = Callable[[np.ndarray], tuple[Tensor, list]]  # samples -> rows [S, R], spans in samples
+TextRows = Callable[[list[Cue]], tuple[Tensor, list[TokenRow]]]  # cues -> rows [S, R], what each row holds
+
+
+@dataclass(frozen=True)
+class Backbones:
+    speech: str = "student"
+    text: str = "student"
+
+    def __str__(self) -> str:
+        return f"{self.speech}+{self.text}"
+
+
+def speech_backbone(name: str, data: Path, cache: Path, seed: int, device: str) -> SpeechRows:
+    """`student`, with the int8 weights that are shipped, or `whisper-tiny.en`, attending to real frames alone."""
+    if name == "student":
+        encoder = with_int8_weights(speech_student(data, cache, seed, device))
+    elif name == "whisper-tiny.en":
+        encoder = whisper_tiny()
+    else:
+        raise ValueError(f"speech backbone {name!r}, expected student or whisper-tiny.en")
+    return lambda samples: audio_rows(encoder, samples, SegmentConfig(), STUDENT_MEL)
+
+
+def text_backbone(name: str, data: Path, cache: Path, seed: int, device: str) -> TextRows:
+    """`student`, with the int8 weights that are shipped, or `minilm-l6`."""
+    if name == "student":
+        encoder, vocabulary = text_student(data, cache, seed, device)
+        encoder = with_int8_weights(encoder)
+    elif name == "minilm-l6":
+        encoder, vocabulary = minilm(), minilm_vocabulary()
+    else:
+        raise ValueError(f"text backbone {name!r}, expected student or minilm-l6")
+    return lambda cues: text_rows(encoder, cues, vocabulary)

@@ -1,0 +1,26 @@
+"""The audio that the speech student is distilled on, as segments in memory."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data import distillation_recordings
+from segment import SegmentConfig, segment
+
+WINDOWS = replace(SegmentConfig(), long_pause_s=1.0)  # cut closer than documents are, so that less silence is distilled
+
+
+def gather(recordings: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Recordings with samples in [-1, 1] -> the samples of their segments, int16"""
+    return [
+        np.clip(np.round(samples[start:end] * 32768), -32768, 32767).astype(np.int16)
+        for samples in recordings
+        for start, end in segment(samples, WINDOWS)
+    ]
+
+
+def unscored(data: Path) -> list[np.ndarray]:
+    """Segments of book chapters and spoken orders: no scored speaker."""
+    return gather(samples for _, samples in distillation_recordings(data))

@@ -1,0 +1,89 @@
+"""What predictions are judged by, and how sure one can be of it. N documents, C classes."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import rankdata
+
+DRAWS = 1000
+BINS = 10  # of the expected calibration error
+
+
+def macro_f1(truth: np.ndarray, decided: np.ndarray) -> float:
+    """[N], [N] -> the mean over the classes that occur; 0 for one that is never decided rightly"""
+    return float(
+        np.mean(
+            [
+                2 * ((truth == c) & (decided == c)).sum() / ((truth == c).sum() + (decided == c).sum())
+                for c in np.unique(truth)
+            ]
+        )
+    )
+
+
+def auc(positive: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve: how often a positive scores higher than a negative, ties by half. [N], [N]"""
+    rank, n = rankdata(score), positive.sum()
+    return float((rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
+
+
+def macro_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """[N], [N, C] -> mean over classes of one against the rest; a class that is absent or alone is skipped"""
+    present = [c for c in range(probabilities.shape[1]) if 0 < (truth == c).sum() < len(truth)]
+    return float(np.mean([auc(truth == c, probabilities[:, c]) for c in present]))
+
+
+def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Expected calibration error of the decided class over ten bins of equal width (Guo et al. 2017). [N], [N, C]"""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
+    return float(sum(gaps))
+
+
+def correlation(truth: np.ndarray, score: np.ndarray) -> float:
+    return float(np.corrcoef(truth, score)[0, 1])
+
+
+def interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
+    """95 % bootstrap interval over the documents, the first dimension of every array."""
+    rng = np.random.default_rng(0)
+    n = len(arrays[0])
+    values = [statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (DRAWS, n))]
+    return [round(float(v), 3) for v in np.percentile(values, [2.5, 97.5])]
+
+
+def over_repeats(statistic: Callable[[np.ndarray, np.ndarray], float], truth: np.ndarray, found: np.ndarray) -> dict:
+    """`statistic` of each repeat of found [repeats, N, ...]: mean, each, and the mean's interval over documents."""
+    each = [statistic(truth, f) for f in found]
+
+    def mean(t, f):
+        return float(np.mean([statistic(t, f[:, r]) for r in range(f.shape[1])]))
+
+    return {
+        "mean": round(float(np.mean(each)), 3),
+        "repeats": np.round(each, 3).tolist(),
+        "interval": interval(mean, truth, np.moveaxis(found, 1, 0)),
+    }
+
+
+def paired_difference(
+    statistic: Callable[[np.ndarray, np.ndarray], float], truth: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> dict:
+    """Mean over repeats of `statistic` of the first minus that of the second, both drawn alike in the bootstrap.
+
+    `p` is the share of draws, doubled, on the other side of zero.
+    """
+
+    def difference(t, a, b):
+        return float(np.mean([statistic(t, a[:, r]) - statistic(t, b[:, r]) for r in range(a.shape[1])]))
+
+    a, b = np.moveaxis(first, 1, 0), np.moveaxis(second, 1, 0)
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, len(truth), (DRAWS, len(truth)))
+    values = np.array([difference(truth[d], a[d], b[d]) for d in draws])
+    return {
+        "mean": round(difference(truth, a, b), 3),
+        "interval": np.round(np.percentile(values, [2.5, 97.5]), 3).tolist(),
+        "p": round(float(min(1.0, 2 * min((values <= 0).mean(), (values >= 0).mean()))), 3),
+    }
