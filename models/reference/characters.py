@@ -25,14 +25,14 @@ def cardinal(number: int) -> str:
     return f"{cardinal(number // size)} {name}" + (f" {cardinal(number % size)}" if number % size else "")
 
 
-def spoken_number(digits: str) -> str:
-    """A run of ASCII digits. A leading zero is read too, digit by digit."""
-    if len(digits) > LONGEST_NUMBER or (digits.startswith("0") and len(digits) > 1):
+def spoken_number(digits: str, as_digits: bool) -> str:
+    """A run of ASCII digits. Long ones and those with a leading zero are always read digit by digit."""
+    if as_digits or len(digits) > LONGEST_NUMBER or (digits.startswith("0") and len(digits) > 1):
         return " ".join(ONES[int(d)] for d in digits)
     return cardinal(int(digits))
 
 
-def spelled(text: str) -> str:
+def spelled(text: str, as_digits: bool = False) -> str:
     """Lower case without accents, numbers and a few signs in words, all else as single spaces.
 
     A comma between digits is dropped when three digits follow it; a full stop between digits is read as "point".
@@ -41,11 +41,15 @@ def spelled(text: str) -> str:
     text = "".join(c for c in text if unicodedata.category(c) != "Mn")
     text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub(r"(?<=[0-9])\.(?=[0-9])", " point ", text)
-    text = re.sub(r"[0-9]+", lambda m: f" {spoken_number(m[0])} ", text)
+    text = re.sub(r"[0-9]+", lambda m: f" {spoken_number(m[0], as_digits)} ", text)
     text = re.sub(r"[&%+@=]", lambda m: f" {SPOKEN[m[0]]} ", text)
     return re.sub(r"[^a-z']+", " ", text).strip()
 
 
-def classes(text: str) -> list[int]:
-    """-> alphabet classes of the spelled text; empty where nothing in it can be spoken."""
-    return [1 + ALPHABET.index(c) for c in spelled(text)]
+def readings(text: str) -> list[list[int]]:
+    """The ways to read a text aloud, in classes of the alphabet: cardinal numbers, and digit by digit if that differs.
+
+    Empty where nothing in the text can be spoken.
+    """
+    found = dict.fromkeys(spelled(text, as_digits) for as_digits in (False, True))
+    return [[1 + ALPHABET.index(c) for c in one] for one in found if one]

@@ -147,34 +147,44 @@ def f1_of(truth: np.ndarray, found: np.ndarray) -> float:
     return macro_f1(truth, found.argmax(1))
 
 
-def evaluate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> dict:
-    fold_of = cut_folds(data, repeats)
+def judged(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, repeats: int) -> tuple[dict, dict]:
+    """-> report {kind: {modalities: {task: ...}}}, probabilities {(kind, modalities, task): [repeats, N, labels]}"""
     level, risk, total = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "student_minus_teacher": {}}
+    fold_of = cut_folds(data, repeats)
+    report, found = {}, {}
+    outputs = cross_validated(data, cache, seed, device, backbones, repeats)
+    for kind, by_modality in outputs.items():
+        for modality, by_task in by_modality.items():
+            entry = report.setdefault(kind, {}).setdefault(modality, {})
+            for task in TASKS:
+                y = truth[task.name]
+                p = found[kind, modality, task.name] = cross_fitted(task, by_task[task.name], y, fold_of)
+                entry[task.name] = {
+                    "macro_f1": over_repeats(f1_of, y, p),
+                    "macro_auc": over_repeats(macro_auc, y, p),
+                    "calibration_error": round(float(np.mean([calibration_error(y, one) for one in p])), 3),
+                }
+            scores = by_task["proficiency"][:, :, 0].numpy()
+            entry["proficiency"]["r"] = over_repeats(correlation, total, scores)
+    return report, found
+
+
+def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], repeats: int) -> dict:
+    """Every pair by itself, and the difference in macro-F1 of the first to each of the others."""
+    level, risk, _ = labels(data)
+    truth = {"proficiency": level, "fluency": risk}
+    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "differences": {}}
     found = {}
-    for backbones in (STUDENTS, TEACHERS):
-        outputs = cross_validated(data, cache, seed, device, backbones, repeats)
-        of_pair = report["model"].setdefault(str(backbones), {})
-        for kind, by_modality in outputs.items():
-            for modality, by_task in by_modality.items():
-                entry = of_pair.setdefault(kind, {}).setdefault(modality, {})
-                for task in TASKS:
-                    y = truth[task.name]
-                    p = cross_fitted(task, by_task[task.name], y, fold_of)
-                    found[backbones, kind, modality, task.name] = p
-                    entry[task.name] = {
-                        "macro_f1": over_repeats(f1_of, y, p),
-                        "macro_auc": over_repeats(macro_auc, y, p),
-                        "calibration_error": round(float(np.mean([calibration_error(y, one) for one in p])), 3),
-                    }
-                scores = by_task["proficiency"][:, :, 0].numpy()
-                entry["proficiency"]["r"] = over_repeats(correlation, total, scores)
-    for modality in MODALITIES:
-        for task in TASKS:
-            pair = (found[b, "whole", modality, task.name] for b in (STUDENTS, TEACHERS))
-            difference = paired_difference(f1_of, truth[task.name], *pair)
-            report["student_minus_teacher"].setdefault(modality, {})[task.name] = difference
+    for pair in pairs:
+        report["model"][str(pair)], found[pair] = judged(data, cache, seed, device, pair, repeats)
+    for other in pairs[1:]:
+        against = report["differences"].setdefault(f"{pairs[0]} minus {other}", {})
+        for modality in MODALITIES:
+            for task, y in truth.items():
+                key = ("whole", modality, task)
+                difference = paired_difference(f1_of, y, found[pairs[0]][key], found[other][key])
+                against.setdefault(modality, {})[task] = difference
     return report
 
 
@@ -185,9 +195,14 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("../spoken-english/evaluation.json"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=REPEATS)
+    default = [str(STUDENTS), str(TEACHERS)]
+    parser.add_argument(
+        "--backbones", nargs="+", default=default, help="SPEECH+TEXT, the first is compared with the rest"
+    )
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device, arguments.repeats)
+    pairs = [Backbones(*name.split("+")) for name in arguments.backbones]
+    report = evaluate(arguments.data, arguments.cache, arguments.seed, device, pairs, arguments.repeats)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 

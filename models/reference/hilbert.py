@@ -45,6 +45,12 @@ class TextConfig:
 
 
 @dataclass
+class AlignmentConfig:
+    hidden: int = 192
+    classes: int = 29  # the blank and characters.ALPHABET
+
+
+@dataclass
 class FusionConfig:
     audio_row: int = 768
     text_row: int = 384
@@ -219,6 +225,23 @@ def mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:
     mean = masked_mean(x, mask)  # [B, D]
     variance = masked_mean((x - mean[:, None]) ** 2, mask)  # [B, D]
     return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], 1)
+
+
+class AlignmentHead(nn.Module):
+    """Character posteriors of a speech encoder's frames, for CTC (Graves et al. 2006); class 0 is the blank."""
+
+    def __init__(self, width: int, config: AlignmentConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.reduce = nn.Linear(width, config.hidden)
+        self.context = nn.Conv1d(config.hidden, config.hidden, 3, padding=1)
+        self.classes = nn.Linear(config.hidden, config.classes)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[B, F, D], zeros beyond a segment's end -> log posteriors [B, F, C]"""
+        x = functional.gelu(self.reduce(self.norm(frames)))  # [B, F, H]
+        x = functional.gelu(self.context(x.transpose(1, 2))).transpose(1, 2)
+        return self.classes(x).log_softmax(2)
 
 
 class TextEncoder(nn.Module):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from characters import ALPHABET, CLASSES, classes, spelled
+from characters import ALPHABET, CLASSES, readings, spelled
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,14 @@ def test_a_text_is_spelled_as_it_is_read_aloud(text, expected):
     assert spelled(text) == expected
 
 
+def test_numbers_are_also_read_digit_by_digit():
+    assert spelled("call 1108, 42", as_digits=True) == "call one one zero eight four two"
+    assert len(readings("call 1108")) == 2
+    assert len(readings("call 7")) == len(readings("call me")) == len(readings("007")) == 1
+    assert readings("?!") == []
+
+
 def test_every_letter_has_a_class_of_its_own_and_none_is_the_blank():
-    assert classes(ALPHABET.strip()) == list(range(2, CLASSES))
-    assert classes("a b") == [2, 1, 3]
-    assert classes("123 !") and min(classes("it's 9 o'clock")) >= 1
-    assert classes("?!") == []
+    assert readings(ALPHABET.strip()) == [list(range(2, CLASSES))]
+    assert readings("a b") == [[2, 1, 3]]
+    assert min(readings("it's 9 o'clock")[0]) >= 1
