@@ -88,7 +88,45 @@ def drop(rows: Rows, which: Tensor) -> Rows:
     return replace(rows, mask=rows.mask * (~which)[:, None])
 
 
-def representation_loss(model: Trained, fused, speakers: Tensor, schedule: Schedule) -> Tensor:
+CHUNK = 16  # documents padded together
+
+
+@dataclass
+class Vectors:
+    """What the losses need of a batch that was fused chunk by chunk; documents are in the chunks' order."""
+
+    documents: list[Document]
+    audio: Tensor  # [B, D]
+    text: Tensor  # [B, D]
+    joint: Tensor  # [B, D]
+    document: Tensor  # [B, 3 D]
+    segment_error: Tensor  # [B] mean squared error of the segments' scores
+    has_audio: Tensor  # [B]
+
+
+def fused_in_chunks(model: Trained, batch: list[Document], rows_of) -> Vectors:
+    """Documents of like length are padded together, which saves most of the padding.
+
+    `rows_of(documents)` gives a chunk's audio and text rows.
+    """
+    batch = sorted(batch, key=lambda d: len(d.audio) + len(d.text))
+    parts = []
+    for i in range(0, len(batch), CHUNK):
+        chunk = batch[i : i + CHUNK]
+        audio, text = rows_of(chunk)
+        fused = model.fusion(audio, text)
+        wanted = torch.zeros(*audio.mask.shape, 4)
+        for row, d in zip(wanted, chunk):
+            row[: len(d.scores)] = d.scores
+        error = ((model.segment_score(fused.audio_x) - wanted) ** 2).mean(2)  # [B, S]
+        error = (error * audio.mask).sum(1) / audio.mask.sum(1).clamp(min=1)
+        has_audio = audio.mask.amax(1)
+        parts.append((fused.audio, fused.text, fused.joint, fused.document, error, has_audio))
+    return Vectors(batch, *(torch.cat(p) for p in zip(*parts)))
+
+
+def representation_loss(model: Trained, fused: Vectors, schedule: Schedule) -> Tensor:
+    speakers = torch.tensor([d.session for d in fused.documents])
     same = speakers[:, None] == speakers[None, :]
     audio, text, joint = (model.contrast[m](getattr(fused, m)) for m in ("audio", "text", "joint"))
 
@@ -101,18 +139,15 @@ def representation_loss(model: Trained, fused, speakers: Tensor, schedule: Sched
     return (audio_loss + text_loss) / 2 + schedule.structure_weight * kept + schedule.balance_weight * gap
 
 
-def task_loss(model: Trained, fused, audio: Rows, batch: list[Document], schedule: Schedule, risk_weight: Tensor):
+def task_loss(model: Trained, fused: Vectors, schedule: Schedule, risk_weight: Tensor) -> Tensor:
     outputs, gates, logits = model.moe(fused.document)
-    total = torch.tensor([d.total for d in batch]) - CENTRE
-    at_risk = torch.tensor([int(d.fluency < AT_RISK_BELOW) for d in batch])
+    total = torch.tensor([d.total for d in fused.documents]) - CENTRE
+    at_risk = torch.tensor([int(d.fluency < AT_RISK_BELOW) for d in fused.documents])
     loss = ordinal(outputs["proficiency"][:, 0], total)
     loss = loss + schedule.fluency_weight * functional.cross_entropy(outputs["fluency"], at_risk, risk_weight)
     loss = loss + schedule.router_weight * router(gates, logits)
-    wanted = nn.utils.rnn.pad_sequence([d.scores for d in batch], True)  # [B, S, 4]
-    if wanted.shape[1] == audio.mask.shape[1] and schedule.segment_weight:
-        error = ((model.segment_score(fused.audio_x) - wanted) ** 2).mean(2)  # [B, S]
-        loss = loss + schedule.segment_weight * (error * audio.mask).sum() / audio.mask.sum().clamp(min=1)
-    return loss
+    segments = (fused.segment_error * fused.has_audio).sum() / fused.has_audio.sum().clamp(min=1)
+    return loss + schedule.segment_weight * segments
 
 
 def train(config: HilbertConfig, documents: list[Document], seed: int, schedule: Schedule = Schedule()) -> Trained:
@@ -133,27 +168,27 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
         rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
         for _ in range(steps):
             chosen = torch.randperm(len(documents), generator=generator)[: schedule.batch].tolist()
-            batch = [documents[i] for i in chosen]
-            audio, text = (standardiser.apply(collate(batch, m), m) for m in ("audio", "text"))
-            audio = blurred(audio, schedule.audio_noise)
-            text = blurred(text, schedule.text_noise)
-            loss = loss_of(batch, audio, text)
+            loss = loss_of([documents[i] for i in chosen])
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             rate.step()
 
-    def first(batch, audio, text):
-        speakers = torch.tensor([d.session for d in batch])
-        return representation_loss(model, model.fusion(audio, text), speakers, schedule)
+    def rows_of(chunk):
+        audio, text = (standardiser.apply(collate(chunk, m), m) for m in ("audio", "text"))
+        return blurred(audio, schedule.audio_noise), blurred(text, schedule.text_noise)
 
-    def second(batch, audio, text):
-        draw = torch.rand(len(batch), generator=generator)
-        text = drop(text, draw < schedule.drop_text)
-        audio = drop(audio, draw > 1 - schedule.drop_audio)
-        fused = model.fusion(audio, text)
-        return task_loss(model, fused, audio, batch, schedule, risk_weight)
+    def with_one_left_out(chunk):
+        audio, text = rows_of(chunk)
+        draw = torch.rand(len(chunk), generator=generator)
+        return drop(audio, draw > 1 - schedule.drop_audio), drop(text, draw < schedule.drop_text)
+
+    def first(batch):
+        return representation_loss(model, fused_in_chunks(model, batch, rows_of), schedule)
+
+    def second(batch):
+        return task_loss(model, fused_in_chunks(model, batch, with_one_left_out), schedule, risk_weight)
 
     model.train()
     stage(schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
