@@ -14,7 +14,6 @@ from hilbert import (
     TaskConfig,
     TextConfig,
 )
-from train_fusion import Schedule, predict, train
 
 CONFIG = HilbertConfig(
     SpeechConfig(n_mels=8, frames=40, width=16, heads=2, layers=2, ffn=24, halve_after=1),
@@ -102,29 +101,3 @@ def test_gates_under_the_threshold_are_dropped_and_the_rest_sum_to_one(model):
     gates, _ = model.moe.gates(torch.randn(4, 48))
     assert ((gates == 0) | (gates >= 0.34)).all()
     assert torch.allclose(gates.sum(2), torch.ones(4, 2))
-
-
-def test_a_short_training_run_overfits_six_documents():
-    from rows import Document
-
-    torch.manual_seed(1)
-    documents = [
-        Document(
-            i,
-            torch.randn(4, 32) + (i - 3) * 0.5,
-            [1.0, 3.0, 5.0, 7.0],
-            torch.full((4, 4), i - 3.0),
-            torch.randn(2, 16),
-            [2.0, 6.0],
-            5.0 + i,
-            5.0 + i,
-        )
-        for i in range(6)
-    ]
-    schedule = Schedule(first_steps=20, second_steps=200, batch=6, second_rate=3e-3, audio_noise=0.0, text_noise=0.0)
-    trained = train(CONFIG, documents, 0, schedule)
-    scores = predict(trained, documents, "audio_text")["proficiency"][:, 0]
-    wanted = torch.tensor([d.total for d in documents])
-    assert (scores - wanted).abs().max() < 0.8
-    risk = predict(trained, documents, "audio_text")["fluency"].argmax(1)
-    assert risk.tolist() == [1, 1, 1, 0, 0, 0]

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data import AT_RISK_BELOW
-from hilbert import Fusion, HilbertConfig, MixtureOfExperts, Rows
+from hilbert import HilbertConfig, MixtureOfExperts, Rows
 from losses import balance, contrastive, ordinal, router, structure
 from rows import Document, collate
+from variants import WHOLE, LinearHeads, Variant
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ CENTRE = 8.0  # scores are learnt around the middle of the scale
 class Trained(nn.Module):
     """Fusion and experts, with the heads that only training needs."""
 
-    def __init__(self, config: HilbertConfig):
+    def __init__(self, config: HilbertConfig, variant: Variant):
         super().__init__()
-        self.config = config
+        self.config, self.variant = config, variant
         width = config.fusion.width
-        self.fusion = Fusion(config.fusion)
-        self.moe = MixtureOfExperts(3 * width, config.experts, config.tasks, 0.2)
+        self.fusion = variant.fusion(config.fusion)
+        if variant.head == "experts":
+            self.moe = MixtureOfExperts(3 * width, config.experts, config.tasks, 0.2)
+        else:
+            self.moe = LinearHeads(3 * width, config.tasks)
         self.contrast = nn.ModuleDict(
             {m: nn.Linear(width, config.fusion.contrast, bias=False) for m in ("audio", "text", "joint")}
         )
@@ -130,13 +134,21 @@ def representation_loss(model: Trained, fused: Vectors, schedule: Schedule) -> T
     same = speakers[:, None] == speakers[None, :]
     audio, text, joint = (model.contrast[m](getattr(fused, m)) for m in ("audio", "text", "joint"))
 
+    if model.variant.objective == "direct":
+        return contrastive(audio, text, schedule.temperature, same)
+
     def pair(temperature):
         return contrastive(audio, joint, temperature, same), contrastive(text, joint, temperature, same)
 
     audio_loss, text_loss = pair(schedule.temperature)
-    gap = balance(*pair(schedule.balance_temperature), len(audio))
-    kept = structure(fused.audio, fused.text, fused.joint)
-    return (audio_loss + text_loss) / 2 + schedule.structure_weight * kept + schedule.balance_weight * gap
+    loss = (audio_loss + text_loss) / 2
+    if "cka" in model.variant.objective:
+        kept = structure(fused.audio, fused.text, fused.joint, model.variant.biased_cka)
+        loss = loss + schedule.structure_weight * kept
+    if "balance" in model.variant.objective:
+        gap = balance(*pair(schedule.balance_temperature), len(audio))
+        loss = loss + schedule.balance_weight * gap
+    return loss
 
 
 def task_loss(model: Trained, fused: Vectors, schedule: Schedule, risk_weight: Tensor) -> Tensor:
@@ -145,15 +157,22 @@ def task_loss(model: Trained, fused: Vectors, schedule: Schedule, risk_weight: T
     at_risk = torch.tensor([int(d.fluency < AT_RISK_BELOW) for d in fused.documents])
     loss = ordinal(outputs["proficiency"][:, 0], total)
     loss = loss + schedule.fluency_weight * functional.cross_entropy(outputs["fluency"], at_risk, risk_weight)
-    loss = loss + schedule.router_weight * router(gates, logits)
+    if gates is not None:
+        loss = loss + schedule.router_weight * router(gates, logits)
     segments = (fused.segment_error * fused.has_audio).sum() / fused.has_audio.sum().clamp(min=1)
     return loss + schedule.segment_weight * segments
 
 
-def train(config: HilbertConfig, documents: list[Document], seed: int, schedule: Schedule = Schedule()) -> Trained:
+def train(
+    config: HilbertConfig,
+    documents: list[Document],
+    seed: int,
+    schedule: Schedule = Schedule(),
+    variant: Variant = WHOLE,
+) -> Trained:
     """The result reads raw rows and scores on the experts' scale."""
     torch.manual_seed(seed)
-    model = Trained(config)
+    model = Trained(config, variant)
     standardiser = Standardiser(documents)
     risk = sum(d.fluency < AT_RISK_BELOW for d in documents) / len(documents)
     risk_weight = torch.tensor([0.5 / (1 - risk), 0.5 / max(risk, 0.05)]).sqrt()
@@ -182,6 +201,10 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
     def with_one_left_out(chunk):
         audio, text = rows_of(chunk)
         draw = torch.rand(len(chunk), generator=generator)
+        if variant.modalities == "audio":
+            return audio, drop(text, draw >= 0)
+        if variant.modalities == "text":
+            return drop(audio, draw >= 0), text
         return drop(audio, draw > 1 - schedule.drop_audio), drop(text, draw < schedule.drop_text)
 
     def first(batch):
@@ -191,7 +214,8 @@ def train(config: HilbertConfig, documents: list[Document], seed: int, schedule:
         return task_loss(model, fused_in_chunks(model, batch, with_one_left_out), schedule, risk_weight)
 
     model.train()
-    stage(schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
+    if variant.contrasts:
+        stage(schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
     fusion = {"params": list(model.fusion.parameters()), "lr": schedule.second_rate * schedule.fusion_share}
     rest = [p for name, p in model.named_parameters() if not name.startswith("fusion.")]
     stage(schedule.second_steps, [fusion, {"params": rest, "lr": schedule.second_rate}], second)
