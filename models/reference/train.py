@@ -14,14 +14,15 @@ import torch
 
 from calibration import MODALITIES
 from checkpoint import save
+from cross_validation import STUDENTS, TASKS, cross_validated, encoded_documents, model_config
 from data import data_hash, sessions
-from evaluate import STUDENTS, TASKS, cross_validated, encoded_documents, model_config
 from fit_calibration import fit
 from hilbert import Hilbert
 from outline import TRAINING_KINDS
 from rows import labels
 from students import speech_student, text_student
 from train_fusion import Trained, train
+from variants import WHOLE
 
 CREDITS = [
     "speechocean762 (Zhang et al. 2021), CC BY 4.0",
@@ -37,7 +38,7 @@ def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
     """Fitted on the predictions for held-out sessions of one round of cross-validation."""
     level, risk, _ = labels(data)
     truth = {"proficiency": level, "fluency": risk}
-    outputs = cross_validated(data, cache, seed, device, STUDENTS, repeats=1)["whole"]
+    outputs = cross_validated(data, cache, seed, device, STUDENTS, WHOLE, repeats=1)["whole"]
     return {task.name: {m: fit(task, outputs[m][task.name][0], truth[task.name]) for m in MODALITIES} for task in TASKS}
 
 
