@@ -1,0 +1,92 @@
+"""Writes the measured tables of `models/README.md` from `evaluation.json` and `ablation.json`.
+
+    python card.py [--models ..] [--check]
+
+A table stands between `<!-- NAME -->` and `<!-- end of NAME -->`. `--check` only says whether the page is right.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import ablation
+from ablation import with_interval
+
+INPUTS = {"audio": "audio alone", "text": "transcript alone", "audio_text": "audio and transcript"}
+KINDS = {
+    "whole": "",
+    "noisy": ", gaps at -50 dBFS, cues of 2 to 6 s",
+    "noise_10_db": ", white noise at 10 dB",
+    "telephone": ", 8 kHz telephone bandwidth",
+}
+
+
+def evaluation_table(report: dict, backbones: str) -> str:
+    lines = [
+        "| input | proficiency macro-F1 | AUC | r with the mean score | ECE | fluency macro-F1 | AUC | ECE |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, words in KINDS.items():
+        for modality, name in INPUTS.items():
+            if modality == "text" and kind not in ("whole", "noisy"):
+                continue
+            p, f = (report["model"][backbones][kind][modality][task] for task in ("proficiency", "fluency"))
+            cells = [name + words, with_interval(p["macro_f1"]), f"{p['macro_auc']['mean']:.3f}", with_interval(p["r"])]
+            cells += [f"{p['calibration_error']:.3f}", with_interval(f["macro_f1"]), f"{f['macro_auc']['mean']:.3f}"]
+            lines.append("| " + " | ".join([*cells, f"{f['calibration_error']:.3f}"]) + " |")
+    for name, tasks in report["controls"].items():
+        p, f = (with_interval(tasks[task]["macro_f1"]) for task in ("proficiency", "fluency"))
+        lines.append(f"| control: {name} | {p} | | | | {f} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def difference_table(report: dict) -> str:
+    lines = ["| | input | proficiency macro-F1 | p | fluency macro-F1 | p |", "|---|---|---|---|---|---|"]
+    for pair, by_modality in report["differences"].items():
+        for modality, tasks in by_modality.items():
+            cells = []
+            for task in ("proficiency", "fluency"):
+                low, high = tasks[task]["interval"]
+                cells += [f"{tasks[task]['mean']:+.3f} ({low:+.2f} to {high:+.2f})", f"{tasks[task]['p']:.2f}"]
+            lines.append(f"| {pair} | {INPUTS[modality]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def tables(models: Path) -> dict[str, str]:
+    """What is measured so far, by the name of its place on the page."""
+    report = json.loads((models / "spoken-english/evaluation.json").read_text())
+    result = {"evaluation": evaluation_table(report, next(iter(report["model"])))}
+    if report["differences"]:
+        result["teachers"] = evaluation_table(report, list(report["model"])[1])
+        result["differences"] = difference_table(report)
+    path = models / "spoken-english/ablation.json"
+    if path.exists():
+        result["ablation"] = ablation.table(json.loads(path.read_text()))
+    return result
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        if not place.search(page):
+            raise SystemExit(f"the page has no place for the table {name!r}")
+        page = place.sub(lambda m, table=table: f"{m[1]}{table}{m[2]}", page)
+    return page
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path(".."))
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    path = arguments.models / "README.md"
+    page = path.read_text()
+    wanted = filled(page, tables(arguments.models))
+    if arguments.check and page != wanted:
+        raise SystemExit(f"{path} differs from what was measured: run card.py")
+    path.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()
