@@ -2,7 +2,7 @@
 
 The student starts from the teacher's own layers (compression.py). The teacher runs beside it and, like it, attends to
 real frames alone: without the 30 s of padding it is ten times as fast, and a session's rows tell as much of the level
-(docs/decisions/0006).
+(docs/decisions/0001).
 """
 
 from dataclasses import dataclass
