@@ -1,0 +1,56 @@
+"""Swapped transcripts: their donors are strict, and the labels say what was swapped."""
+
+from data import Session
+from integrity import donors, like, may_stand_for, transcripts
+from word_pieces import Cue
+
+TEXTS = ["one red apple on the table", "seven blue birds sing all day", "we never walk to school there"]
+
+
+def session(number, age=20, group="10"):
+    return Session(f"{number:04}", group, age, 0.3, {}, [], [])
+
+
+def cues(texts):
+    return [Cue(text, float(i), i + 1.0) for i, text in enumerate(texts)]
+
+
+def test_donors_are_other_speakers_of_like_age_and_group():
+    adult = session(1)
+    assert like(adult, session(2, group="14"))
+    assert (
+        not like(adult, session(1)) and not like(adult, session(2, age=9)) and not like(adult, session(2, group="20"))
+    )
+
+
+def test_a_donors_text_has_about_as_many_words_and_shares_at_most_half():
+    assert may_stand_for("a b c d", "e f g h i j k l m")
+    assert not may_stand_for("a b c d", "e f g h i j k l m n")
+    assert may_stand_for("A, b. c d", "a b x y")
+    assert not may_stand_for("A, b. c d", "a b c y")
+
+
+def test_each_session_gives_an_intact_a_partly_and_a_wholly_swapped_transcript():
+    every = [session(i) for i in range(3)]
+    own = [cues([f"{t} {w}" for w in words]) for t, words in zip(TEXTS, (["now", "then"], ["here"], ["x", "y", "z"]))]
+    found = transcripts(every, own, 0)
+    assert [(t.session, t.label) for t in found] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)]
+    for t in found:
+        changed = [a.text != b.text for a, b in zip(t.cues, own[t.session])]
+        assert changed == t.swapped
+        assert [(a.start_s, a.end_s) for a in t.cues] == [(b.start_s, b.end_s) for b in own[t.session]]
+        assert sum(changed) == {0: 0, 1: 1, 2: len(changed)}[t.label]
+        for a, b, swapped in zip(t.cues, own[t.session], t.swapped):
+            assert not swapped or a.text in donors(every, own, t.session, b)
+
+
+def test_a_cue_without_donors_is_never_swapped():
+    every = [session(0), session(1, age=8)]
+    found = transcripts(every, [cues(TEXTS), cues(TEXTS)], 0)
+    assert [t.label for t in found] == [0, 0]
+
+
+def test_the_same_seed_swaps_alike_and_another_does_not():
+    every = [session(i) for i in range(6)]
+    own = [cues([f"{t} {i} {w}" for w in "abc"]) for i, t in enumerate(TEXTS * 2)]
+    assert transcripts(every, own, 1) == transcripts(every, own, 1) != transcripts(every, own, 2)
