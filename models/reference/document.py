@@ -34,11 +34,20 @@ def middle(start: float | None, end: float | None) -> float:
 
 
 def audio_rows(encoder: SpeechEncoder, samples: np.ndarray, config: SegmentConfig, mel: LogMelConfig) -> tuple:
-    """-> rows [S, R], spans in samples. Segments of like length run together; padding is masked."""
+    """-> rows [S, R], spans in samples"""
+    rows, _, spans = audio_rows_and_frames(encoder, samples, config, mel)
+    return rows, spans
+
+
+def audio_rows_and_frames(
+    encoder: SpeechEncoder, samples: np.ndarray, config: SegmentConfig, mel: LogMelConfig
+) -> tuple[Tensor, list[Tensor], list]:
+    """-> rows [S, R], real frames [F, D] of each segment, spans in samples
+
+    Segments of like length run together; padding is masked.
+    """
     spans = segment(samples, config)
-    if not spans:
-        return torch.zeros(0, 2 * encoder.config.width), spans
-    rows = torch.empty(len(spans), 2 * encoder.config.width)
+    rows, every = torch.zeros(len(spans), 2 * encoder.config.width), [torch.zeros(0)] * len(spans)
     order = sorted(range(len(spans)), key=lambda i: spans[i][1] - spans[i][0])
     with torch.inference_mode():
         for i in range(0, len(order), 8):
@@ -47,8 +56,11 @@ def audio_rows(encoder: SpeechEncoder, samples: np.ndarray, config: SegmentConfi
             longest = int(masks.sum(1).max())
             # what is masked and beyond the convolutions' reach changes nothing
             length = min(mel.frames, -(-(longest + CONV_REACH) // 4) * 4)
-            rows[chosen] = encoder(mels[:, :, :length], masks[:, :length]).float()
-    return rows, spans
+            found, frames, kept = encoder.rows_and_frames(mels[:, :, :length], masks[:, :length])
+            rows[chosen] = found.float()
+            for j, x, real in zip(chosen, frames.float(), kept):
+                every[j] = x[real > 0]
+    return rows, every, spans
 
 
 def text_rows(encoder: TextEncoder, cues: list[Cue], vocabulary: list[str]) -> tuple[Tensor, list[TokenRow]]:

@@ -214,10 +214,14 @@ class SpeechEncoder(nn.Module):
         outputs[-1] = self.norm(x)
         return outputs, mask
 
+    def rows_and_frames(self, log_mel: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, M, T], [B, T] with 1 at real frames -> rows [B, 2 D], last frames [B, F, D], their mask [B, F]"""
+        outputs, frames = self.hidden(log_mel, mask)
+        return mean_and_deviation(outputs[-1], frames), outputs[-1], frames
+
     def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
         """[B, M, T], [B, T] with 1 at real frames -> rows [B, 2 D]"""
-        outputs, frames = self.hidden(log_mel, mask)
-        return mean_and_deviation(outputs[-1], frames)
+        return self.rows_and_frames(log_mel, mask)[0]
 
 
 def mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:

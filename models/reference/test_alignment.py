@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from alignment import WORST_FIT, Posteriors, features, heard, log_likelihood
-from characters import ALPHABET
-from hilbert import AlignmentConfig, AlignmentHead
+from characters import ALPHABET, readings
+from hilbert import AlignmentConfig, AlignmentHead, SpeechConfig, SpeechEncoder
+from train_alignment import NOBODY, Clips, clips, train
 
 
 def collapsed(path):
@@ -65,3 +66,39 @@ def test_the_head_gives_distributions_and_a_batch_changes_nothing():
     log = head(frames)
     assert log.shape == (2, 7, 29) and torch.allclose(log.exp().sum(2), torch.ones(2, 7))
     assert torch.allclose(head(frames[:1]), log[:1], atol=1e-6)
+
+
+def beep(classes, per=4):
+    """Frames that say classes plainly: one direction a class, silence between."""
+    frames = [torch.zeros(2, 12)]
+    for c in classes:
+        frames += [torch.eye(12)[c].repeat(per, 1) * 3, torch.zeros(2, 12)]
+    return torch.cat(frames)
+
+
+def test_the_head_learns_to_read_frames_and_a_stopped_training_is_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(2, 9, rng.integers(2, 6)).tolist() for _ in range(40)]
+    frames = [beep(t).half() for t in texts]
+    ends = torch.tensor([0, *map(len, frames)]).cumsum(0)
+    made = Clips(torch.cat(frames), torch.stack([ends[:-1], ends[1:]], 1), texts, torch.full((40,), NOBODY))
+    head = train(made, 12, 0, tmp_path / "head.pt", "cpu", passes=60)
+    with torch.inference_mode():
+        assert heard(head(beep([3, 7, 7, 2])[None])[0]) == [3, 7, 7, 2]
+    again = train(made, 12, 0, tmp_path / "head.pt", "cpu", passes=60)
+    assert all(torch.equal(a, b) for a, b in zip(head.parameters(), again.parameters()))
+
+
+def test_clips_are_heard_as_they_are_and_spoiled_and_kept(tmp_path):
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(SpeechConfig(frames=1000, width=16, heads=2, layers=1, ffn=8, halve_after=1)).eval()
+    noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
+    spoken = [(noise, "Hello 12", 4), (noise[:16000], "bye", NOBODY), (noise[:16000], "too long a text " * 9, 0)]
+    made = clips(tmp_path / "clips.safetensors", spoken, encoder, 0)
+    assert made.session.tolist() == [4, 4, NOBODY, NOBODY]
+    assert made.classes[0] == made.classes[1] == readings("hello twelve")[0]
+    (a, b), (c, d) = made.spans[:2].tolist()
+    assert not torch.equal(made.frames[a:b], made.frames[c:d])
+    again = clips(tmp_path / "clips.safetensors", [], encoder, 0)
+    assert torch.equal(again.frames, made.frames) and again.classes == made.classes
+    assert made.select([2]).session.tolist() == [NOBODY]
