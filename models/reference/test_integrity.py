@@ -1,7 +1,13 @@
 """Swapped transcripts: their donors are strict, and the labels say what was swapped."""
 
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
 from data import Session
 from integrity import donors, like, may_stand_for, transcripts
+from integrity_scores import IntegrityModel, Logistic
 from word_pieces import Cue
 
 TEXTS = ["one red apple on the table", "seven blue birds sing all day", "we never walk to school there"]
@@ -54,3 +60,32 @@ def test_the_same_seed_swaps_alike_and_another_does_not():
     every = [session(i) for i in range(6)]
     own = [cues([f"{t} {i} {w}" for w in "abc"]) for i, t in enumerate(TEXTS * 2)]
     assert transcripts(every, own, 1) == transcripts(every, own, 1) != transcripts(every, own, 2)
+
+
+def made_up(count, seed):
+    """Documents of five cues whose first feature says what was swapped."""
+    rng = np.random.default_rng(seed)
+    features, swapped, labels = [], [], []
+    for i in range(count):
+        which = np.array([[False] * 5, [False, True, False, False, True], [True] * 5][i % 3])
+        features.append(np.stack([np.where(which, -8.0, -2.0) + rng.normal(0, 1, 5), rng.normal(5, 1, 5)], 1))
+        swapped.append(which)
+        labels.append(i % 3)
+    return features, swapped, labels
+
+
+def test_the_scores_find_swapped_cues_and_the_class_of_the_document():
+    model = IntegrityModel.fit(*made_up(60, 0))
+    features, swapped, labels = made_up(30, 1)
+    assert all(((model.cue_scores(f) > 0.5) == s).mean() >= 0.8 for f, s in zip(features, swapped))
+    found = [model.probabilities(f) for f in features]
+    assert np.allclose([p.sum() for p in found], 1)
+    assert np.mean([p.argmax() == label for p, label in zip(found, labels)]) > 0.9
+
+
+def test_a_logistic_model_on_plain_features_is_the_one_that_was_fitted_on_scaled_ones():
+    rng = np.random.default_rng(0)
+    x = rng.normal([100, -3], [20, 0.1], (200, 2))
+    y = (x[:, 0] - 100) / 20 + (x[:, 1] + 3) / 0.1 > 0
+    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
+    assert np.allclose(Logistic.fit(x, y, False).logits(x)[:, 0], fitted.decision_function(x))
