@@ -6,6 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data import Session
+from evaluate_integrity import judged
 from integrity import donors, like, may_stand_for, transcripts
 from integrity_scores import IntegrityModel, Logistic
 from word_pieces import Cue
@@ -89,3 +90,18 @@ def test_a_logistic_model_on_plain_features_is_the_one_that_was_fitted_on_scaled
     y = (x[:, 0] - 100) / 20 + (x[:, 1] + 3) / 0.1 > 0
     fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
     assert np.allclose(Logistic.fit(x, y, False).logits(x)[:, 0], fitted.decision_function(x))
+
+
+def test_each_fold_is_judged_by_what_the_others_taught():
+    documents = []
+    for fold in range(5):
+        for features, swapped, label in zip(*made_up(12, fold)):
+            documents.append({"number": len(documents), "features": features, "swapped": swapped, "label": label})
+            documents[-1] |= {"fold": fold, "session": len(documents)}
+    report = judged(documents)
+    assert report["cues"] == 300 and report["swapped"] == 140 and report["documents"] == [20, 20, 20]
+    assert report["cue_auc"]["mean"] > 0.99 and report["macro_f1"]["mean"] > 0.9
+    for d in documents:
+        if d["fold"] == 0:
+            d["features"] = -d["features"]  # what only one fold says teaches the others nothing of it
+    assert judged(documents)["cue_auc"]["mean"] < 0.9
