@@ -4,6 +4,7 @@ It reads book chapters with their transcripts, and what the scored speakers were
 that it has not heard, theirs are left out.
 """
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from augment import Augmentation, spoiled
 from characters import BLANK, readings
 from corpus import WINDOWS
 from data import distillation_recordings, sessions, utterance_audio
-from distill_speech import STUDENT_MEL
-from document import audio_rows_and_frames
+from distill_speech import inputs
 from hilbert import AlignmentConfig, AlignmentHead, SpeechEncoder
 from loop import Schedule, run
+from segment import segment
 
 BATCH = 16
 PASSES, RATE = 12, 3e-3
@@ -54,21 +55,32 @@ def spoken(data: Path):
             yield samples, utterance["prompt"], index
 
 
-def frames_of(encoder: SpeechEncoder, samples: np.ndarray) -> Tensor:
-    """The frames of all segments in a row. [F, D]"""
-    _, frames, _ = audio_rows_and_frames(encoder, samples, WINDOWS, STUDENT_MEL)
-    return torch.cat(frames) if frames else torch.zeros(0, encoder.config.width)
+def frames_of(encoder: SpeechEncoder, recordings: list[np.ndarray]) -> list[Tensor]:
+    """The frames of all segments of each recording in a row, [F, D] in float16; like lengths run together."""
+    pieces = [(i, r[a:b]) for i, r in enumerate(recordings) for a, b in segment(r, WINDOWS)]
+    frames = [torch.zeros(0, encoder.config.width).half()] * len(pieces)
+    order = sorted(range(len(pieces)), key=lambda p: len(pieces[p][1]))
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            _, found, kept = encoder.rows_and_frames(*inputs([pieces[p][1] for p in chosen]))
+            for p, x, real in zip(chosen, found, kept):
+                frames[p] = x[real > 0].half()
+    nothing = frames[0][:0] if frames else torch.zeros(0, encoder.config.width).half()
+    return [torch.cat([nothing, *(f for f, (i, _) in zip(frames, pieces) if i == n)]) for n in range(len(recordings))]
 
 
 def clips(path: Path, spoken_clips, encoder: SpeechEncoder, seed: int) -> Clips:
     """Every clip as it is and once more with noise, room, line or level changed; kept in `path`."""
     if not path.exists():
         rng, every, texts, of_session = np.random.default_rng(seed), [], [], []
-        for samples, text, session in spoken_clips:
-            for heard in (samples, spoiled(samples, Augmentation(), rng)):
-                frames = frames_of(encoder, heard)
+        spoken_clips = iter(spoken_clips)
+        while some := list(itertools.islice(spoken_clips, 16 * BATCH)):
+            heard = [h for samples, _, _ in some for h in (samples, spoiled(samples, Augmentation(), rng))]
+            for i, frames in enumerate(frames_of(encoder, heard)):
+                _, text, session = some[i // 2]
                 if len(frames) >= len(readings(text)[0]):
-                    every.append(frames.half())
+                    every.append(frames)
                     texts.append(text)
                     of_session.append(session)
         ends = torch.tensor([0, *(len(f) for f in every)]).cumsum(0)
