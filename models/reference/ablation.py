@@ -6,13 +6,11 @@ Writes `ablation.json`, and from it `ablation.md` and `ablation.svg`. Every fit 
 a stopped run goes on where it was.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from backbones import Backbones
+from command import device, parser
 from cross_validation import REPEATS, STUDENTS, f1_of, judged
 from metrics import paired_difference
 from rows import labels
@@ -34,15 +32,14 @@ def configurations() -> list[tuple[Backbones, Variant]]:
 
 def ablate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> list[dict]:
     """Of each configuration how good it is, and its difference in macro-F1 to the shipped one."""
-    level, risk, _ = labels(data)
-    truth = {"proficiency": level, "fluency": risk}
+    truth, _ = labels(data)
     result, shipped = [], None
     for backbones, variant in configurations():
         report, found = judged(data, cache, seed, device, backbones, variant, repeats)
-        shipped = shipped or (found, WHOLE.modalities)
+        shipped = shipped or found
         entry = {"backbones": str(backbones), "variant": str(variant), **report["whole"][variant.modalities]}
         for task, y in truth.items():
-            mine, theirs = found["whole", variant.modalities, task], shipped[0]["whole", shipped[1], task]
+            mine, theirs = found["whole", variant.modalities, task], shipped["whole", WHOLE.modalities, task]
             entry[task]["minus_shipped"] = paired_difference(f1_of, y, mine, theirs)
         result.append(entry)
         print(json.dumps({k: entry[k] for k in ("backbones", "variant")}), flush=True)
@@ -100,15 +97,10 @@ def plot(entries: list[dict]) -> str:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("--out", type=Path, default=Path("../spoken-english/ablation"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=REPEATS)
-    arguments = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    entries = ablate(arguments.data, arguments.cache, arguments.seed, device, arguments.repeats)
+    command = parser(__doc__, "../spoken-english/ablation")
+    command.add_argument("--repeats", type=int, default=REPEATS)
+    arguments = command.parse_args()
+    entries = ablate(arguments.data, arguments.cache, arguments.seed, device(), arguments.repeats)
     arguments.out.with_suffix(".json").write_text(json.dumps(entries, indent=2) + "\n")
     arguments.out.with_suffix(".md").write_text(table(entries))
     arguments.out.with_suffix(".svg").write_text(plot(entries))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import fftconvolve, resample_poly
 
-RATE = 16000
+from data import RATE
 
 
 @dataclass(frozen=True)

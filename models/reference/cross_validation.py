@@ -118,8 +118,7 @@ def judged(
     data: Path, cache: Path, seed: int, device: str, backbones: Backbones, variant: Variant, repeats: int
 ) -> tuple[dict, dict]:
     """-> report {kind: {modalities: {task: ...}}}, probabilities {(kind, modalities, task): [repeats, N, labels]}"""
-    level, risk, total = labels(data)
-    truth = {"proficiency": level, "fluency": risk}
+    truth, total = labels(data)
     fold_of = cut_folds(data, repeats)
     report, found = {}, {}
     outputs = cross_validated(data, cache, seed, device, backbones, variant, repeats)

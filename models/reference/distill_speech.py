@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from augment import Augmentation, revoiced, spoiled
+from batches import a_pass, of_like_length
 from compression import compress
 from hilbert import SpeechConfig, SpeechEncoder, halved, masked_mean, mean_and_deviation
 from log_mel import LogMelConfig, log_mel, real_frames
@@ -49,14 +50,10 @@ class Batches(Dataset):
 
     def a_pass(self) -> int:
         """How many batches hear the whole corpus once."""
-        return -(-len(self.corpus) // BATCH)
+        return a_pass(len(self.corpus), BATCH)
 
     def chosen(self, step: int) -> np.ndarray:
-        epoch, place = divmod(step, self.a_pass())
-        rng = np.random.default_rng([self.seed, epoch])
-        order = np.argsort(self.lengths + rng.uniform(0, 8000, len(self.lengths)))
-        groups = np.array_split(order, self.a_pass())
-        return groups[rng.permutation(len(groups))[place]]
+        return of_like_length(self.lengths, BATCH, 8000, self.seed, step)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """-> what the teacher hears and what the student hears, log-mel [B, M, T] each, and their mask [B, T]"""

@@ -3,12 +3,10 @@
 python evaluate.py --data DIR [--cache DIR] [--out ../spoken-english/evaluation.json]
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -16,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from backbones import Backbones
 from calibration import MODALITIES
+from command import device, parser
 from cross_validation import REPEATS, STUDENTS, TEACHERS, f1_of, judged
 from data import FOLDS, folds, join, sessions, utterance_audio
 from metrics import macro_f1, over_repeats, paired_difference
@@ -53,8 +52,7 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], repeats: int) -> dict:
     """Every pair by itself, and the difference in macro-F1 of the first to each of the others."""
-    level, risk, _ = labels(data)
-    truth = {"proficiency": level, "fluency": risk}
+    truth, _ = labels(data)
     report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "differences": {}}
     found = {}
     for pair in pairs:
@@ -70,20 +68,15 @@ def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbo
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("--out", type=Path, default=Path("../spoken-english/evaluation.json"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=REPEATS)
+    command = parser(__doc__, "../spoken-english/evaluation.json")
+    command.add_argument("--repeats", type=int, default=REPEATS)
     default = [str(STUDENTS), str(TEACHERS)]
-    parser.add_argument(
+    command.add_argument(
         "--backbones", nargs="+", default=default, help="SPEECH+TEXT, the first is compared with the rest"
     )
-    arguments = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    arguments = command.parse_args()
     pairs = [Backbones(*name.split("+")) for name in arguments.backbones]
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device, pairs, arguments.repeats)
+    report = evaluate(arguments.data, arguments.cache, arguments.seed, device(), pairs, arguments.repeats)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 

@@ -6,7 +6,6 @@ For each fold an alignment head is trained that never heard its speakers. Scores
 other folds' speakers, each one's features by the head that never heard that speaker.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 
 from alignment import Posteriors, features
 from checkpoint import with_int8_weights
+from command import device, parser
 from data import FOLDS, RATE, folds, sessions, utterance_audio
 from distill_speech import STUDENT_MEL
 from document import audio_rows_and_frames
@@ -57,11 +57,11 @@ def held_out_posteriors(data: Path, cache: Path, seed: int, device: str, kind: s
     all_clips = clips(cache / "clips.safetensors", spoken(data), None, seed)
     kept = [i for i, s in enumerate(all_clips.session.tolist()) if s < 0 or fold_of[s] != fold]
     path = cache / f"alignment-without-{fold}.pt"
-    head = train(all_clips.select(kept), all_clips.frames.shape[1], seed, path, device).cpu()
+    head = with_int8_weights(train(all_clips.select(kept), all_clips.frames.shape[1], seed, path, device).cpu())
     recorded, found = recorded_frames(data, cache, seed, device, kind), {}
     for index in np.flatnonzero(fold_of == fold).tolist():
         with torch.inference_mode():
-            log = with_int8_weights(head)(recorded[index]["frames"].float()[None])[0]
+            log = head(recorded[index]["frames"].float()[None])[0]
         found[index] = Posteriors(recorded[index]["middle_s"].numpy(), log)
     return found
 
@@ -74,31 +74,27 @@ def swapped_transcripts(data: Path, seed: int, kind: str) -> list[Transcript]:
 def scored_fold(data: Path, cache: Path, seed: int, device: str, kind: str, fold: int) -> list[dict]:
     """The features of every transcript of a fold's sessions; cues that cannot be spoken are left out."""
     posteriors, result = held_out_posteriors(data, cache, seed, device, kind, fold), []
-    for number, transcript in enumerate(swapped_transcripts(data, seed, kind)):
+    for transcript in swapped_transcripts(data, seed, kind):
         if transcript.session in posteriors:
             mine = posteriors[transcript.session]
             found = [features(mine.between(c.start_s, c.end_s), c.text) for c in transcript.cues]
             kept = [i for i, f in enumerate(found) if f is not None]
             if kept:
                 swapped = np.array(transcript.swapped)[kept]
-                row = {"number": number, "features": np.stack([found[i] for i in kept]), "swapped": swapped}
+                row = {"features": np.stack([found[i] for i in kept]), "swapped": swapped}
                 result.append({**row, "label": transcript.label, "fold": fold, "session": transcript.session})
     return result
 
 
 def judged(documents: list[dict]) -> dict:
     """Cue AUC and the documents' macro-F1, each fold's scores fitted on the others; intervals draw sessions."""
-    logits, probabilities = {}, {}
     for fold in range(FOLDS):
         rest = [d for d in documents if d["fold"] != fold]
         fitted = IntegrityModel.fit(*([d[name] for d in rest] for name in ("features", "swapped", "label")))
         for d in documents:
             if d["fold"] == fold:
-                logits[d["number"]] = fitted.cue_scores(d["features"])
-                probabilities[d["number"]] = fitted.probabilities(d["features"])
-    for d in documents:
-        d |= {"scores": logits[d["number"]], "fit": -d["features"][:, 0]}
-        d["decided"] = probabilities[d["number"]].argmax()
+                d |= {"scores": fitted.cue_scores(d["features"]), "fit": -d["features"][:, 0]}
+                d["decided"] = fitted.probabilities(d["features"]).argmax()
     by_session = {}
     for d in documents:
         by_session.setdefault(d["session"], []).append(d)
@@ -135,14 +131,9 @@ def evaluate(data: Path, cache: Path, seed: int, device: str) -> dict:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("--out", type=Path, default=Path("../spoken-english/integrity.json"))
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device)
+    command = parser(__doc__, "../spoken-english/integrity.json")
+    arguments = command.parse_args()
+    report = evaluate(arguments.data, arguments.cache, arguments.seed, device())
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -70,6 +70,11 @@ class TaskConfig:
     kind: str  # ordinal: one score; binary, multi_class, multi_label: one logit a label
     labels: list[str]
 
+    @property
+    def outputs(self) -> int:
+        """Values that its head gives."""
+        return 1 if self.kind == "ordinal" else len(self.labels)
+
 
 @dataclass
 class ExpertsConfig:
@@ -453,8 +458,7 @@ class MixtureOfExperts(nn.Module):
         self.config = config
         self.router = nn.Linear(width, len(tasks) * config.count, bias=False)
         self.experts = nn.ModuleList(Expert(width, config.width, dropout) for _ in range(config.count))
-        outputs = {t.name: 1 if t.kind == "ordinal" else len(t.labels) for t in tasks}
-        self.heads = nn.ModuleDict({name: nn.Linear(config.width, n) for name, n in outputs.items()})
+        self.heads = nn.ModuleDict({t.name: nn.Linear(config.width, t.outputs) for t in tasks})
 
     def gates(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """[B, 3 D] -> gates and router logits [B, K, E]; gates under the threshold are 0, the rest sum to 1."""

@@ -45,12 +45,20 @@ def correlation(truth: np.ndarray, score: np.ndarray) -> float:
     return float(np.corrcoef(truth, score)[0, 1])
 
 
+def bootstrap(statistic: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
+    """`statistic` over documents drawn with replacement, the first dimension of every array. -> [DRAWS]"""
+    rng, n = np.random.default_rng(0), len(arrays[0])
+    return np.array([statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (DRAWS, n))])
+
+
+def middle_of(values: np.ndarray) -> list[float]:
+    """Between which 95 % of the values lie."""
+    return np.round(np.percentile(values, [2.5, 97.5]), 3).tolist()
+
+
 def interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
-    """95 % bootstrap interval over the documents, the first dimension of every array."""
-    rng = np.random.default_rng(0)
-    n = len(arrays[0])
-    values = [statistic(*(a[chosen] for a in arrays)) for chosen in rng.integers(0, n, (DRAWS, n))]
-    return [round(float(v), 3) for v in np.percentile(values, [2.5, 97.5])]
+    """95 % bootstrap interval over the documents."""
+    return middle_of(bootstrap(statistic, *arrays))
 
 
 def over_repeats(statistic: Callable[[np.ndarray, np.ndarray], float], truth: np.ndarray, found: np.ndarray) -> dict:
@@ -79,11 +87,9 @@ def paired_difference(
         return float(np.mean([statistic(t, a[:, r]) - statistic(t, b[:, r]) for r in range(a.shape[1])]))
 
     a, b = np.moveaxis(first, 1, 0), np.moveaxis(second, 1, 0)
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(truth), (DRAWS, len(truth)))
-    values = np.array([difference(truth[d], a[d], b[d]) for d in draws])
+    values = bootstrap(difference, truth, a, b)
     return {
         "mean": round(difference(truth, a, b), 3),
-        "interval": np.round(np.percentile(values, [2.5, 97.5]), 3).tolist(),
+        "interval": middle_of(values),
         "p": round(float(min(1.0, 2 * min((values <= 0).mean(), (values >= 0).mean()))), 3),
     }

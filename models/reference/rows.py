@@ -89,11 +89,11 @@ def collate(documents: list[Document], modality: str) -> Rows:
     return Rows(padded, middles, mask, torch.zeros_like(mask))
 
 
-def labels(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> class of proficiency, class of fluency, mean total score, each [N]"""
+def labels(data: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """-> each task's class [N], mean total score [N]"""
     every = sessions(data)
-    return (
-        np.array([level(s) for s in every]),
-        np.array([at_risk(s) for s in every]),
-        np.array([s.mean_scores["total"] for s in every]),
-    )
+    classes = {
+        "proficiency": np.array([level(s) for s in every]),
+        "fluency": np.array([at_risk(s) for s in every]),
+    }
+    return classes, np.array([s.mean_scores["total"] for s in every])

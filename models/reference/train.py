@@ -5,13 +5,13 @@
 Every stage leaves its result in the cache, so that a stopped run goes on where it was. Uses a GPU if there is one.
 """
 
-import argparse
 import platform
 import time
 from pathlib import Path
 
 import torch
 
+import command
 from calibration import MODALITIES
 from checkpoint import save
 from cross_validation import STUDENTS, TASKS, cross_validated, encoded_documents, model_config
@@ -36,8 +36,7 @@ CREDITS = [
 
 def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
     """Fitted on the predictions for held-out sessions of one round of cross-validation."""
-    level, risk, _ = labels(data)
-    truth = {"proficiency": level, "fluency": risk}
+    truth, _ = labels(data)
     outputs = cross_validated(data, cache, seed, device, STUDENTS, WHOLE, repeats=1)["whole"]
     return {task.name: {m: fit(task, outputs[m][task.name][0], truth[task.name]) for m in MODALITIES} for task in TASKS}
 
@@ -52,14 +51,9 @@ def assemble(speech, text, trained: Trained) -> Hilbert:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("--out", type=Path, default=Path("../spoken-english/checkpoint"))
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = command.parser(__doc__, "../spoken-english/checkpoint").parse_args()
     data, cache, seed = arguments.data, arguments.cache, arguments.seed
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = command.device()
     began = time.time()
     print(f"{len(sessions(data))} sessions, device {device}", flush=True)
     kinds = encoded_documents(data, cache, seed, device, STUDENTS)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from augment import Augmentation, spoiled
+from batches import a_pass, of_like_length
 from characters import BLANK, readings
 from corpus import WINDOWS
 from data import distillation_recordings, sessions, utterance_audio
@@ -106,15 +107,12 @@ class Batches(Dataset):
 
     def a_pass(self) -> int:
         """How many batches read every clip once."""
-        return -(-len(self.clips.spans) // BATCH)
+        return a_pass(len(self.clips.spans), BATCH)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """-> frames [B, F, D] with dropout, their numbers [B], all classes [sum], their numbers [B]"""
-        epoch, place = divmod(step, self.a_pass())
-        rng = np.random.default_rng([self.seed, epoch])
         lengths = (self.clips.spans[:, 1] - self.clips.spans[:, 0]).numpy()
-        groups = np.array_split(np.argsort(lengths + rng.uniform(0, 25, len(lengths))), self.a_pass())
-        chosen = groups[rng.permutation(len(groups))[place]]
+        chosen = of_like_length(lengths, BATCH, 25, self.seed, step)
         frames = [self.clips.frames[a:b].float() for a, b in self.clips.spans[chosen].tolist()]
         padded = nn.utils.rnn.pad_sequence(frames, True)
         generator = torch.Generator().manual_seed(int(np.random.default_rng([self.seed, step, 1]).integers(2**62)))

@@ -76,8 +76,7 @@ class LinearHeads(nn.Module):
 
     def __init__(self, width: int, tasks: list[TaskConfig]):
         super().__init__()
-        outputs = {t.name: 1 if t.kind == "ordinal" else len(t.labels) for t in tasks}
-        self.heads = nn.ModuleDict({name: nn.Linear(width, n) for name, n in outputs.items()})
+        self.heads = nn.ModuleDict({t.name: nn.Linear(width, t.outputs) for t in tasks})
 
     def forward(self, u: Tensor) -> tuple[dict[str, Tensor], None, None]:
         """[B, 3 D] -> {task: [B, C]}; no gates, no router logits"""
