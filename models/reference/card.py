@@ -22,19 +22,22 @@ KINDS = {
 }
 
 
+def inputs() -> list[tuple[str, str, str]]:
+    """Kind, modalities and words of what is tested; sound does not change a transcript alone."""
+    every = [(kind, m, name + words) for kind, words in KINDS.items() for m, name in INPUTS.items()]
+    return [(kind, m, words) for kind, m, words in every if m != "text" or kind in ("whole", "noisy")]
+
+
 def evaluation_table(report: dict, backbones: str) -> str:
     lines = [
         "| input | proficiency macro-F1 | AUC | r with the mean score | ECE | fluency macro-F1 | AUC | ECE |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for kind, words in KINDS.items():
-        for modality, name in INPUTS.items():
-            if modality == "text" and kind not in ("whole", "noisy"):
-                continue
-            p, f = (report["model"][backbones][kind][modality][task] for task in ("proficiency", "fluency"))
-            cells = [name + words, with_interval(p["macro_f1"]), f"{p['macro_auc']['mean']:.3f}", with_interval(p["r"])]
-            cells += [f"{p['calibration_error']:.3f}", with_interval(f["macro_f1"]), f"{f['macro_auc']['mean']:.3f}"]
-            lines.append("| " + " | ".join([*cells, f"{f['calibration_error']:.3f}"]) + " |")
+    for kind, modality, words in inputs():
+        p, f = (report["model"][backbones][kind][modality][task] for task in ("proficiency", "fluency"))
+        cells = [words, with_interval(p["macro_f1"]), f"{p['macro_auc']['mean']:.3f}", with_interval(p["r"])]
+        cells += [f"{p['calibration_error']:.3f}", with_interval(f["macro_f1"]), f"{f['macro_auc']['mean']:.3f}"]
+        lines.append("| " + " | ".join([*cells, f"{f['calibration_error']:.3f}"]) + " |")
     for name, tasks in report["controls"].items():
         p, f = (with_interval(tasks[task]["macro_f1"]) for task in ("proficiency", "fluency"))
         lines.append(f"| control: {name} | {p} | | | | {f} | | |")
@@ -53,10 +56,27 @@ def difference_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def conformal_table(report: dict) -> str:
+    """A line for each input and task; a group of three columns for each coverage."""
+    coverages = [of_set["coverage"] for of_set in report["whole"]["audio"]["proficiency"]]
+    groups = "".join(f" {100 * coverage:g} %: true label held | label least held | labels |" for coverage in coverages)
+    lines = [f"| input | task |{groups}", "|---|---|" + "---|---|---|" * len(coverages)]
+    for kind, modality, words in inputs():
+        for task, of_sets in report[kind][modality].items():
+            cells = [words, task]
+            for of_set in of_sets:
+                least, share = min(of_set["covered_by_label"].items(), key=lambda one: one[1])
+                cells += [with_interval(of_set["covered"]), f"{least} {share:.2f}", f"{of_set['labels']['mean']:.2f}"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(models: Path) -> dict[str, str]:
     """What is measured so far, by the name of its place on the page."""
     report = json.loads((models / "spoken-english/evaluation.json").read_text())
     result = {"evaluation": evaluation_table(report, next(iter(report["model"])))}
+    if "conformal" in report:
+        result["conformal"] = conformal_table(report["conformal"])
     if report["differences"]:
         result["teachers"] = evaluation_table(report, list(report["model"])[1])
         result["differences"] = difference_table(report)

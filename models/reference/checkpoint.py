@@ -16,7 +16,7 @@ SCHEMA = "hilbert.checkpoint/1"
 
 
 def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict):
-    """`facts`: name, licence, credits, calibration, provenance."""
+    """`facts`: name, licence, credits, calibration, conformal (may be left out), provenance."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")

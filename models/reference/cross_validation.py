@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from backbones import Backbones, speech_backbone, text_backbone
-from calibration import MODALITIES, probabilities
+from calibration import MODALITIES
 from checkpoint import with_int8_weights
 from data import FOLDS, folds, sessions
 from distill_speech import STUDENT as SPEECH
 from distill_text import STUDENT as TEXT
-from fit_calibration import fit
+from fit_calibration import held_out_probabilities
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
 from metrics import calibration_error, correlation, macro_auc, macro_f1, over_repeats
 from outline import TESTING_KINDS, TRAINING_KINDS, outlines
@@ -100,13 +100,7 @@ def cut_folds(data: Path, repeats: int) -> np.ndarray:
 
 def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
     """outputs [repeats, N, C] -> probabilities [repeats, N, labels], each fold calibrated on the others"""
-    found = np.zeros((*outputs.shape[:2], len(task.labels)))
-    for repeat, output in enumerate(outputs):
-        for fold in range(FOLDS):
-            inside = fold_of[repeat] == fold
-            calibration = fit(task, output[~inside], truth[~inside])
-            found[repeat, inside] = probabilities(task, output[inside].double(), calibration).numpy()
-    return found
+    return np.stack([held_out_probabilities(task, o, truth, f) for o, f in zip(outputs, fold_of)])
 
 
 def f1_of(truth: np.ndarray, found: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from data import FOLDS, folds, join, sessions, utterance_audio
 from metrics import macro_f1, over_repeats, paired_difference
 from rows import labels
 from segment import SegmentConfig, frame_levels
+from set_coverage import set_coverage
 from variants import WHOLE
 
 
@@ -51,12 +52,13 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], repeats: int) -> dict:
-    """Every pair by itself, and the difference in macro-F1 of the first to each of the others."""
+    """Every pair by itself, the first one's conformal sets, and its difference in macro-F1 to each of the others."""
     truth, _ = labels(data)
     report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "differences": {}}
     found = {}
     for pair in pairs:
         report["model"][str(pair)], found[pair] = judged(data, cache, seed, device, pair, WHOLE, repeats)
+    report["conformal"] = set_coverage(data, cache, seed, device, pairs[0], repeats)
     for other in pairs[1:]:
         against = report["differences"].setdefault(f"{pairs[0]} minus {other}", {})
         for modality in MODALITIES:

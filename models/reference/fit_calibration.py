@@ -35,3 +35,13 @@ def fit(task: TaskConfig, outputs: Tensor, labels: np.ndarray) -> dict:
 
     optimiser.step(closure)
     return {k: np.round(v.detach().numpy(), 4).tolist() for k, v in calibration().items()}
+
+
+def held_out_probabilities(task: TaskConfig, outputs: Tensor, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Outputs [N, C], labels [N] and folds [N] -> probabilities [N, labels], each fold calibrated on the others"""
+    found = np.zeros((len(outputs), len(task.labels)))
+    for fold in np.unique(fold_of):
+        inside = fold_of == fold
+        calibration = fit(task, outputs[~inside], labels[~inside])
+        found[inside] = probabilities(task, outputs[inside].double(), calibration).numpy()
+    return found

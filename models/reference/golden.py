@@ -15,6 +15,7 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
+import conformal
 from calibration import probabilities
 from checkpoint import load, with_int8_weights
 from data import RATE
@@ -75,7 +76,11 @@ def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor
     for task in model.config.tasks:
         out[f"head/{task.name}"] = logits[task.name][0]
         calibration = config["calibration"][task.name][present]
-        out[f"probabilities/{task.name}"] = probabilities(task, logits[task.name], calibration)[0]
+        p = probabilities(task, logits[task.name], calibration)
+        out[f"probabilities/{task.name}"] = p[0]
+        if task.name in config.get("conformal", {}):
+            held = conformal.sets(task, p.double().numpy(), config["conformal"][task.name][present])
+            out[f"sets/{task.name}"] = torch.from_numpy(held[0]).byte()
     return out
 
 

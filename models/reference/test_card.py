@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from card import filled, tables
+from card import conformal_table, filled, inputs, tables
 
 MODELS = Path(__file__).parent.parent
 
@@ -12,6 +12,22 @@ MODELS = Path(__file__).parent.parent
 def test_the_tables_of_the_models_page_are_the_measured_ones():
     page = (MODELS / "README.md").read_text()
     assert filled(page, tables(MODELS)) == page
+
+
+def test_the_conformal_table_has_a_line_for_each_input_and_task_and_a_place_on_the_page():
+    def of(coverage):
+        share = {"mean": coverage + 0.011, "interval": [coverage - 0.1, coverage + 0.1]}
+        by_label = {"basic": 0.9, "proficient": 0.654}
+        return {"coverage": coverage, "covered": share, "covered_by_label": by_label, "labels": {"mean": 1.5}}
+
+    report = {}
+    for kind, modality, _ in inputs():
+        report.setdefault(kind, {})[modality] = {task: [of(0.8), of(0.9)] for task in ("proficiency", "fluency")}
+    table = conformal_table(report)
+    first, _, line, *rest = table.splitlines()
+    assert first.startswith("| input | task | 80 %: true label held |") and len(rest) == 2 * len(inputs()) - 1
+    assert line.startswith("| audio alone | proficiency | 0.811 (0.70 to 0.90) | proficient 0.65 | 1.50 | 0.911 (0.80")
+    assert table in filled((MODELS / "README.md").read_text(), {"conformal": table})
 
 
 def test_a_table_replaces_what_stood_in_its_place_and_nothing_else():

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 
 import command
+import conformal
 from calibration import MODALITIES
 from checkpoint import save
-from cross_validation import STUDENTS, TASKS, cross_validated, encoded_documents, model_config
+from cross_validation import STUDENTS, TASKS, cross_validated, cut_folds, encoded_documents, model_config
 from data import data_hash, sessions
 from fit_calibration import fit
-from hilbert import Hilbert
+from hilbert import Hilbert, TaskConfig
 from outline import TRAINING_KINDS
 from rows import labels
 from students import speech_student, text_student
@@ -35,10 +36,18 @@ CREDITS = [
 
 
 def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
-    """Fitted on the predictions for held-out sessions of one round of cross-validation."""
+    """`calibration` and `conformal`, fitted on the predictions for held-out sessions of one cross-validation."""
     truth, _ = labels(data)
+    (fold_of,) = cut_folds(data, repeats=1)
     outputs = cross_validated(data, cache, seed, device, STUDENTS, WHOLE, repeats=1)["whole"]
-    return {task.name: {m: fit(task, outputs[m][task.name][0], truth[task.name]) for m in MODALITIES} for task in TASKS}
+
+    def for_each(fit_one, task: TaskConfig, *rest) -> dict:
+        return {m: fit_one(task, outputs[m][task.name][0], truth[task.name], *rest) for m in MODALITIES}
+
+    return {
+        "calibration": {t.name: for_each(fit, t) for t in TASKS},
+        "conformal": {t.name: for_each(conformal.fit, t, fold_of) for t in TASKS if conformal.has_sets(t)},
+    }
 
 
 def assemble(speech, text, trained: Trained) -> Hilbert:
@@ -58,12 +67,11 @@ def main():
     print(f"{len(sessions(data))} sessions, device {device}", flush=True)
     kinds = encoded_documents(data, cache, seed, device, STUDENTS)
     trained = train(model_config(), [d for kind in TRAINING_KINDS for d in kinds[kind]], seed)
-    calibration = calibrations(data, cache, seed, device)
     facts = {
         "name": "spoken-english",
         "licence": "CC-BY-4.0",
         "credits": CREDITS,
-        "calibration": calibration,
+        **calibrations(data, cache, seed, device),
         "provenance": {
             "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
             "seed": seed,

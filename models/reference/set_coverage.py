@@ -1,0 +1,77 @@
+"""How often conformal sets hold the true label and how many labels they have, by repeated group cross-validation.
+
+A fold's calibration and thresholds are fitted on the other folds' held-out outputs for whole recordings, as the shipped
+ones are, whatever the kind of document tested: what is measured on noise or telephone speech is what the sets of a
+quiet room are worth there.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+import conformal
+from backbones import Backbones
+from calibration import MODALITIES, probabilities
+from cross_validation import TASKS, cross_validated, cut_folds
+from fit_calibration import fit
+from hilbert import TaskConfig
+from metrics import over_repeats
+from rows import labels
+from variants import WHOLE
+
+
+def set_coverage(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, repeats: int) -> dict:
+    """-> {kind: {modalities: {task: what `judged_sets` says}}}"""
+    truth, _ = labels(data)
+    fold_of = cut_folds(data, repeats)
+    outputs = cross_validated(data, cache, seed, device, backbones, WHOLE, repeats)
+    report = {kind: {m: {} for m in MODALITIES} for kind in outputs}
+    for task in (t for t in TASKS if conformal.has_sets(t)):
+        y = truth[task.name]
+        for modality in MODALITIES:
+            by_kind = {kind: of_kind[modality][task.name] for kind, of_kind in outputs.items()}
+            for kind, held in cross_fitted_sets(task, by_kind, y, fold_of).items():
+                report[kind][modality][task.name] = judged_sets(task, y, held)
+    return report
+
+
+def cross_fitted_sets(task: TaskConfig, outputs: dict[str, Tensor], truth: np.ndarray, fold_of: np.ndarray) -> dict:
+    """{kind: [repeats, N, C]}, [N], [repeats, N] -> {kind: labels held [repeats, N, coverages, labels]}"""
+    size = (*fold_of.shape, len(conformal.COVERAGES), len(task.labels))
+    held = {kind: np.zeros(size, bool) for kind in outputs}
+    for repeat, folds in enumerate(fold_of):
+        for fold in np.unique(folds):
+            inside = folds == fold
+            seen, y = outputs["whole"][repeat, ~inside], truth[~inside]
+            calibration, fitted = fit(task, seen, y), conformal.fit(task, seen, y, folds[~inside])
+            for kind, output in outputs.items():
+                p = probabilities(task, output[repeat, inside].double(), calibration).numpy()
+                held[kind][repeat, inside] = conformal.sets(task, p, fitted)
+    return held
+
+
+def judged_sets(task: TaskConfig, truth: np.ndarray, held: np.ndarray) -> list[dict]:
+    """[N], [repeats, N, coverages, labels] -> of each coverage: documents covered, also by label, and labels a set"""
+    result = []
+    for coverage, of_coverage in zip(conformal.COVERAGES, np.moveaxis(held, 2, 0)):
+        by_label = {task.labels[c]: of_coverage[:, truth == c, c].mean() for c in np.unique(truth)}
+        result.append(
+            {
+                "coverage": coverage,
+                "covered": over_repeats(covered, truth, of_coverage),
+                "covered_by_label": {label: round(float(share), 3) for label, share in by_label.items()},
+                "labels": over_repeats(labels_held, truth, of_coverage),
+            }
+        )
+    return result
+
+
+def covered(truth: np.ndarray, held: np.ndarray) -> float:
+    """The share of documents whose set holds the true label. [N], [N, labels]"""
+    return float(held[np.arange(len(truth)), truth].mean())
+
+
+def labels_held(_: np.ndarray, held: np.ndarray) -> float:
+    """Labels of a set, on average. [N, labels]"""
+    return float(held.sum(1).mean())
