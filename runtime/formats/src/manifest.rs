@@ -4,6 +4,7 @@
 //! can be checked without the other files, so that a `Manifest` that was parsed is consistent.
 
 mod check;
+mod conformal;
 mod graphs;
 mod stages;
 mod tasks;
@@ -15,6 +16,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+pub use self::conformal::{Conformal, ConformalFit, Coverage};
 pub use self::graphs::{Dtype, GraphEntry, RowWidths, TensorEntry, Tensors};
 pub use self::stages::{Audio, Experts, Features, Fusion, Segmentation, Text};
 pub use self::tasks::{Calibration, CalibrationSet, Task, TaskKind};
@@ -34,6 +36,8 @@ pub const MAX_TASKS: usize = 16;
 pub const MAX_EXPERTS: usize = 64;
 /// Most labels of a task.
 pub const MAX_LABELS: usize = 32;
+/// Most conformal sets of a task, each with a coverage of its own.
+pub const MAX_COVERAGES: usize = 8;
 
 /// A bundle's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::{mismatch, require, reserved, within};
-use super::{MAX_LABELS, MAX_TASKS};
+use super::{Conformal, MAX_LABELS, MAX_TASKS};
 use crate::error::Result;
 
 /// One task.
@@ -18,9 +18,9 @@ pub struct Task {
     pub labels: Vec<String>,
     /// One calibration for each set of modalities present.
     pub calibration: CalibrationSet,
-    /// Reserved: conformal sets.
+    /// Conformal sets, if they were fitted; never for a multi-label task.
     #[serde(default)]
-    pub conformal: Option<serde_json::Value>,
+    pub conformal: Option<Conformal>,
     /// Reserved: decision threshold.
     #[serde(default)]
     pub threshold: Option<serde_json::Value>,
@@ -119,7 +119,12 @@ impl Task {
         {
             self.check_calibration(calibration, &format!("{at}.calibration.{name}"))?;
         }
-        reserved(self.conformal.as_ref(), &format!("{at}.conformal"))?;
+        if let Some(conformal) = &self.conformal {
+            let at = format!("{at}.conformal");
+            let expected = "null, for the task is multi-label";
+            require(self.kind != TaskKind::MultiLabel, &at, "sets", expected)?;
+            conformal.check(&at)?;
+        }
         reserved(self.threshold.as_ref(), &format!("{at}.threshold"))
     }
 

@@ -11,6 +11,10 @@ pub(crate) fn manifest() -> Manifest {
     let zeros = "0".repeat(64);
     let calibration = serde_json::json!({"temperature": 1.5});
     let cuts = serde_json::json!({"cuts": [-0.25, 0.5], "slope": 4.0});
+    let conformal = serde_json::json!({
+        "documents": 104,
+        "sets": [{"coverage": 0.8, "threshold": 0.0}, {"coverage": 0.9, "threshold": 0.625}],
+    });
     let json = serde_json::json!({
         "schema": "hilbert.bundle/1", "name": "example", "bundle_version": 1, "weights": "int8",
         "licence": "CC-BY-4.0",
@@ -41,6 +45,7 @@ pub(crate) fn manifest() -> Manifest {
             {
                 "name": "fluency", "kind": "binary", "labels": ["fluent", "at_risk"],
                 "calibration": {"audio": calibration, "text": calibration, "audio_text": calibration},
+                "conformal": {"audio": conformal, "text": conformal, "audio_text": conformal},
             },
         ],
     });
