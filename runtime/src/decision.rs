@@ -1,11 +1,17 @@
-//! From logits and scores to calibrated probabilities and a label.
+//! From logits and scores to calibrated probabilities, a label, and the sets that hold the true one as often as stated.
+
+mod sets;
 
 use heapless::Vec as BoundedVec;
-use hilbert_formats::manifest::{Calibration, CalibrationSet, Task, TaskKind};
+use hilbert_formats::manifest::{
+    Calibration, CalibrationSet, Conformal, ConformalFit, Task, TaskKind,
+};
 
+pub use self::sets::LabelSet;
+use self::sets::label_sets;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fusion::Modalities;
-use crate::limits::MAX_LABELS;
+use crate::limits::{MAX_COVERAGES, MAX_LABELS};
 
 /// What is decided about one task.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,10 +23,12 @@ pub struct Decision {
     /// One probability a label, in the order of the labels. They sum to 1, except for multi-label tasks, where each is the
     /// probability of its label.
     pub probabilities: BoundedVec<f64, MAX_LABELS>,
+    /// One conformal set a coverage, ascending; none for a task without them.
+    pub sets: BoundedVec<LabelSet, MAX_COVERAGES>,
 }
 
 /// Turns a head's `output` into a decision, by the calibration for the modalities that the document has; equal to
-/// `probabilities` in `models/reference/calibration.py`.
+/// `probabilities` in `models/reference/calibration.py` and `sets` in `models/reference/conformal.py`.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] when the output is not finite or does not fit the task.
@@ -81,7 +89,12 @@ pub fn decide(task: &Task, modalities: Modalities, output: &[f32]) -> Result<Dec
             label = i;
         }
     }
-    Ok(Decision { label, score, probabilities })
+    let sets = match &task.conformal {
+        Some(conformal) => label_sets(task.kind, fit(conformal, modalities), &probabilities)
+            .ok_or_else(|| fault("too many coverages"))?,
+        None => BoundedVec::new(),
+    };
+    Ok(Decision { label, score, probabilities, sets })
 }
 
 const fn calibration(set: &CalibrationSet, modalities: Modalities) -> &Calibration {
@@ -92,14 +105,25 @@ const fn calibration(set: &CalibrationSet, modalities: Modalities) -> &Calibrati
     }
 }
 
+const fn fit(conformal: &Conformal, modalities: Modalities) -> &ConformalFit {
+    match modalities {
+        Modalities::Audio => &conformal.audio,
+        Modalities::Text => &conformal.text,
+        Modalities::AudioText => &conformal.audio_text,
+    }
+}
+
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
 #[cfg(test)]
 mod tests {
-    use hilbert_formats::manifest::{Calibration, CalibrationSet, Task, TaskKind};
+    use hilbert_formats::manifest::{
+        Calibration, CalibrationSet, Conformal, ConformalFit, Coverage, Task, TaskKind,
+    };
     use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+    use serde::Deserialize;
 
     use super::decide;
     use crate::fusion::Modalities;
@@ -182,6 +206,61 @@ mod tests {
         for (modalities, logit) in rows {
             let found = decide(&task, modalities, &[4.0]).unwrap().probabilities[0];
             assert!((found - super::sigmoid(logit)).abs() < 1e-12, "{modalities:?}");
+        }
+    }
+
+    /// One line of `conformal_sets.json`, which `tests/data/conformal_sets.py` writes with the reference.
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Case {
+        kind: TaskKind,
+        labels: usize,
+        calibration: Calibration,
+        output: Vec<f32>,
+        conformal: ConformalFit,
+        held: Vec<Vec<usize>>,
+    }
+
+    #[test]
+    fn conformal_sets_are_those_of_the_reference() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../tests/data/conformal_sets.json")).unwrap();
+        assert!(cases.len() >= 100, "{}", cases.len());
+        let mut failed = Vec::new();
+        for case in &cases {
+            let calibration = [(); 3].map(|()| case.calibration.clone());
+            let mut task = task(case.kind, case.labels, calibration);
+            let [audio, text, audio_text] = [(); 3].map(|()| case.conformal.clone());
+            task.conformal = Some(Conformal { audio, text, audio_text });
+            let decision = decide(&task, Modalities::AudioText, &case.output).unwrap();
+            let found: Vec<_> = decision.sets.iter().map(|set| set.labels.to_vec()).collect();
+            if found != case.held {
+                failed.push((case, found));
+            }
+        }
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn the_modalities_choose_the_conformal_sets() {
+        let fit = |threshold| ConformalFit {
+            documents: 100,
+            sets: vec![Coverage { coverage: 0.9, threshold }],
+        };
+        let mut task = task(TaskKind::Binary, 2, temperatures(1.0, 1.0, 1.0));
+        let without = decide(&task, Modalities::Audio, &[1.0, 0.0]).unwrap();
+        assert!(without.sets.is_empty());
+        let (audio, text, audio_text) = (fit(0.0), fit(0.7), fit(0.8)); // P(0) is 0.731
+        task.conformal = Some(Conformal { audio, text, audio_text });
+        let rows = [
+            (Modalities::Audio, &[0][..]),
+            (Modalities::Text, &[0]),
+            (Modalities::AudioText, &[0, 1]),
+        ];
+        for (modalities, labels) in rows {
+            let sets = decide(&task, modalities, &[1.0, 0.0]).unwrap().sets;
+            assert_eq!((sets.len(), &sets[0].labels[..]), (1, labels), "{modalities:?}");
+            assert!((sets[0].coverage - 0.9).abs() < 1e-12);
         }
     }
 

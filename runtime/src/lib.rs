@@ -75,7 +75,7 @@ mod session;
 
 pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, PcmFormat};
 pub use classifier::{Classifier, Options};
-pub use decision::{Decision, decide};
+pub use decision::{Decision, LabelSet, decide};
 pub use encoder::{SpeechEncoder, TextEncoder};
 pub use engine::{Graph, Input, Port};
 pub use error::{Error, ErrorKind, Result};
@@ -88,5 +88,5 @@ pub use moe::{MixtureOfExperts, TaskOutput};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{
     BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Model, Run,
-    SegmentResult, Session, TaskResult, Tool, Warning,
+    SegmentResult, Session, SetResult, TaskResult, Tool, Warning,
 };

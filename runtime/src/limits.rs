@@ -2,7 +2,7 @@
 //!
 //! A bundle that asks for more fails when it is opened; nothing is cut short. Limits of one stage alone stand in that stage.
 
-pub(crate) use hilbert_formats::manifest::{MAX_EXPERTS, MAX_LABELS, MAX_TASKS};
+pub(crate) use hilbert_formats::manifest::{MAX_COVERAGES, MAX_EXPERTS, MAX_LABELS, MAX_TASKS};
 
 /// Inputs or outputs of one graph: `join` has five inputs.
 pub(crate) const MAX_PORTS: usize = 8;

@@ -13,7 +13,7 @@ use self::front_end::FrontEnd;
 pub use self::model::Model;
 pub use self::result::{
     BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Run,
-    SegmentResult, TaskResult, Tool, Warning,
+    SegmentResult, SetResult, TaskResult, Tool, Warning,
 };
 use self::run::Stopwatch;
 use crate::audio::{AudioStream, ChannelChoice, PcmFormat};
@@ -179,15 +179,21 @@ impl Session {
         for (task, output) in self.model.manifest().tasks.iter().zip(&outputs) {
             let decision = decide(task, fused.modalities, &output.output)?;
             let with_labels = task.labels.iter().zip(&decision.probabilities);
+            let label = |i: &usize| task.labels.get(*i).cloned();
+            let sets = decision.sets.iter().map(|set| SetResult {
+                coverage: set.coverage,
+                labels: set.labels.iter().filter_map(label).collect(),
+            });
             let used = output.gates.iter().enumerate().filter(|(_, gate)| **gate > 0.0);
             tasks.push(TaskResult {
                 name: task.name.clone(),
                 kind: task.kind,
-                label: task.labels.get(decision.label).cloned().unwrap_or_default(),
+                label: label(&decision.label).unwrap_or_default(),
                 score: decision.score.map(f64::from),
                 probabilities: with_labels
                     .map(|(label, p)| LabelProbability { label: label.clone(), probability: *p })
                     .collect(),
+                sets: sets.collect(),
                 experts: used.map(|(id, gate)| ExpertGate { id, gate: f64::from(*gate) }).collect(),
             });
         }

@@ -60,7 +60,7 @@ fn write_input(f: &mut Formatter<'_>, input: &InputSummary) -> fmt::Result {
 }
 
 fn write_task(f: &mut Formatter<'_>, task: &TaskResult) -> fmt::Result {
-    let TaskResult { name, label, score, probabilities, experts, .. } = task;
+    let TaskResult { name, label, score, probabilities, sets, experts, .. } = task;
     write!(f, "\n{}: {}", Escaped(name), Escaped(label))?;
     if let Some(found) = probabilities.iter().find(|one| one.label == *label) {
         write!(f, ", probability {:.3}", found.probability)?;
@@ -73,6 +73,9 @@ fn write_task(f: &mut Formatter<'_>, task: &TaskResult) -> fmt::Result {
         probabilities.iter().map(|one| shown(&one.label).chars().count()).max().unwrap_or(0);
     for one in probabilities {
         writeln!(f, "  {:width$}  {:.3}", shown(&one.label), one.probability)?;
+    }
+    for set in sets {
+        writeln!(f, "  at {}: {}", percent(set.coverage), alternatives(&set.labels))?;
     }
     let experts: Vec<_> =
         experts.iter().map(|expert| format!("{} ({:.2})", expert.id, expert.gate)).collect();
@@ -158,6 +161,21 @@ fn shown(text: &str) -> String {
     Escaped(text).to_string()
 }
 
+/// A share as `80 %`, with the decimals that it has, at most four.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives(labels: &[String]) -> String {
+    let labels: Vec<_> = labels.iter().map(|label| shown(label)).collect();
+    match labels.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// Minutes and seconds, `m:ss`.
 fn clock(seconds: f64) -> String {
     let seconds = Duration::try_from_secs_f64(seconds.round()).unwrap_or_default().as_secs();
@@ -166,7 +184,17 @@ fn clock(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::clock;
+    use super::{alternatives, clock, percent};
+
+    #[test]
+    fn sets_are_told_as_alternatives_at_a_percentage() {
+        let of = |labels: &[&str]| {
+            alternatives(&labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+        };
+        let found = [of(&["a"]), of(&["a", "b"]), of(&["a", "b", "c\u{1b}"])];
+        assert_eq!(found, ["a", "a or b", "a, b or c\\u{1b}"]);
+        assert_eq!([0.8, 0.925, 0.29].map(percent), ["80 %", "92.5 %", "29 %"]);
+    }
 
     #[test]
     fn times_are_minutes_and_seconds() {

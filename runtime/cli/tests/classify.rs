@@ -66,15 +66,16 @@ fn a_recording_and_its_transcript_become_the_documented_json() {
             "transcript"
         ]
     );
+    let manifest = fs::read(bundle().join("manifest.json")).unwrap();
+    let has_sets =
+        !serde_json::from_slice::<Value>(&manifest).unwrap()["tasks"][0]["conformal"].is_null();
+    let of_tasks = ["name", "kind", "label", "score", "probabilities", "sets", "experts"];
+    let of_tasks = of_tasks.into_iter().filter(|key| *key != "sets" || has_sets);
     let of_rows = ["start_s", "end_s", "audio_weight", "merged", "text_weight"];
-    assert_eq!(
-        keys_at(&text, 3),
-        [&["name", "kind", "label", "score", "probabilities", "experts"][..], &of_rows].concat()
-    );
+    assert_eq!(keys_at(&text, 3), of_tasks.chain(of_rows).collect::<Vec<_>>());
 
     assert_eq!(value["schema"], "hilbert.result/1");
     assert_eq!(value["tool"]["version"], env!("CARGO_PKG_VERSION"));
-    let manifest = fs::read(bundle().join("manifest.json")).unwrap();
     assert_eq!(value["bundle"]["sha256"], hilbert_formats::bundle::sha256(&manifest).as_str());
     assert_eq!(value["input"]["path"], wav.as_str());
     assert_eq!(value["input"]["duration_s"], 76.137);
@@ -196,6 +197,44 @@ fn the_report_for_people_names_label_modalities_rows_and_warnings() {
         report.contains("\nwarnings\n  no_transcript: ") && report.contains("\nmeasured\n"),
         "{report}"
     );
+}
+
+#[test]
+fn a_bundle_with_conformal_sets_says_which_labels_they_hold() {
+    let (folder, srt) = (tempfile::tempdir().unwrap(), sample("session.srt"));
+    for entry in fs::read_dir(bundle()).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let file = folder.path().join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let coverage =
+        |coverage, threshold| serde_json::json!({"coverage": coverage, "threshold": threshold});
+    let fit =
+        serde_json::json!({"documents": 104, "sets": [coverage(0.8, 0.0), coverage(0.9, 1.0)]});
+    for modalities in ["audio", "text", "audio_text"] {
+        manifest["tasks"][0]["conformal"][modalities] = fit.clone();
+    }
+    manifest["tasks"][1]["conformal"] = Value::Null;
+    fs::write(file, manifest.to_string()).unwrap();
+
+    let arguments = ["classify", "--transcript", &srt, "--model", folder.path().to_str().unwrap()];
+    let (text, value) = json(&[&arguments[..], &["--format", "json"]].concat());
+    assert!(keys_at(&text, 3).contains(&"sets"), "{text}");
+    let [first, second] = [0, 1].map(|task| &value["tasks"][task]);
+    let all = ["basic", "intermediate", "proficient"];
+    assert_eq!(
+        first["sets"],
+        serde_json::json!([
+            {"coverage": 0.8, "labels": [first["label"]]},
+            {"coverage": 0.9, "labels": all},
+        ])
+    );
+    assert_eq!(second.get("sets"), None);
+    let report = hilbert(&arguments).stdout;
+    let label = first["label"].as_str().unwrap();
+    let told =
+        format!("\n  at 80 %: {label}\n  at 90 %: basic, intermediate or proficient\n  experts: ");
+    assert!(report.contains(&told) && report.matches("\n  at ").count() == 2, "{report}");
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub struct TaskResult {
     /// One probability a label, in the order of the manifest; serialised as a map.
     #[serde(serialize_with = "by_label")]
     pub probabilities: Vec<LabelProbability>,
+    /// Conformal sets, one a coverage, ascending; none where the bundle has none for the task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetResult>,
     /// The experts that were used.
     pub experts: Vec<ExpertGate>,
 }
@@ -92,6 +95,16 @@ pub struct LabelProbability {
     pub label: String,
     /// From 0 to 1.
     pub probability: f64,
+}
+
+/// The labels of which the true one is, with a stated probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetResult {
+    /// The probability, above 0 and below 1, over documents like those that the bundle's sets were fitted on.
+    #[serde(serialize_with = "value")]
+    pub coverage: f64,
+    /// In the order of the manifest; the most probable label is among them, and those of an ordinal task are a range.
+    pub labels: Vec<String>,
 }
 
 /// An expert's part in one task.
@@ -229,7 +242,7 @@ mod tests {
 
     use super::{
         BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Run,
-        SegmentResult, TaskResult, Tool, Warning, rounded,
+        SegmentResult, SetResult, TaskResult, Tool, Warning, rounded,
     };
 
     #[test]
@@ -252,6 +265,7 @@ mod tests {
                 label: "z".to_owned(),
                 score: Some(7.9),
                 probabilities: vec![probability("z", 0.899_999_99), probability("a", -1e-12)],
+                sets: Vec::new(),
                 experts: vec![ExpertGate { id: 3, gate: 1.0 / 3.0 }],
             }],
             segments: vec![SegmentResult {
@@ -275,6 +289,16 @@ mod tests {
             r#""warnings":[{"code":"odd","message":"an oddity","line":4}]}"#
         );
         assert_eq!(serde_json::to_string(&classification).unwrap(), expected);
+        let labels = ["z", "a"].map(str::to_owned).to_vec();
+        classification.tasks[0].sets = vec![SetResult { coverage: 0.9, labels }];
+        assert_eq!(
+            serde_json::to_string(&classification).unwrap(),
+            expected.replace(
+                r#""experts""#,
+                r#""sets":[{"coverage":0.9,"labels":["z","a"]}],"experts""#
+            )
+        );
+        classification.tasks[0].sets.clear();
         classification.run = Some(Run { total_s: 0.25, ..Run::default() });
         let with_run = serde_json::to_string(&classification).unwrap();
         assert!(

@@ -41,7 +41,7 @@ def cases() -> list[dict]:
         for labels in (count for count in counts for _ in range(EACH)):
             task, conformal = TaskConfig("t", kind, [str(i) for i in range(labels)]), fitted()
             calibration, output = calibrated_output(kind, labels)
-            p = probabilities(task, torch.tensor([output]).double(), calibration).numpy()  # [1, labels]
+            p = probabilities(task, torch.tensor([output], dtype=torch.float64), calibration).numpy()  # [1, labels]
             held = [of_coverage.nonzero()[0].tolist() for of_coverage in sets(task, p, conformal)[0]]
             case = {"kind": kind, "labels": labels, "calibration": calibration, "output": output}
             result.append(case | {"conformal": conformal, "held": held})

@@ -264,6 +264,13 @@ fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
             &golden.output(document, &probabilities),
             STAGE,
         );
+        // Both have none where the checkpoint has none.
+        let sets = format!("sets/{}", task.name);
+        let held = decision.sets.iter().flat_map(|set| {
+            (0..task.labels.len()).map(|i| f64::from(u8::from(set.labels.contains(&i))))
+        });
+        let expected = golden.any_output(document, &sets).unwrap_or_default();
+        report.compare(&sets, document, &held.collect::<Vec<_>>(), &expected, STAGE);
     }
 }
 
