@@ -215,8 +215,9 @@ fn tasks(checkpoint: &Checkpoint) -> Vec<Task> {
     let config = checkpoint.config();
     let with_calibration = |task: &crate::checkpoint::TaskConfig| {
         let calibration = config.calibration.get(&task.name)?.clone();
+        let conformal = config.conformal.get(&task.name).cloned();
         let (name, labels) = (task.name.clone(), task.labels.clone());
-        Some(Task { name, kind: task.kind, labels, calibration, conformal: None, threshold: None })
+        Some(Task { name, kind: task.kind, labels, calibration, conformal, threshold: None })
     };
     config.model.tasks.iter().filter_map(with_calibration).collect()
 }

@@ -158,6 +158,10 @@ impl Check<'_> {
             let output = self.stage(&format!("head/{}", task.name))?;
             let probabilities = stages::probabilities(task, &output, presence);
             self.compare(&format!("probabilities/{}", task.name), &probabilities)?;
+            if task.conformal.is_some() {
+                let held = stages::sets(task, &output, presence)?;
+                self.compare(&format!("sets/{}", task.name), &held)?;
+            }
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor
         out[f"probabilities/{task.name}"] = p[0]
         if task.name in config.get("conformal", {}):
             held = conformal.sets(task, p.double().numpy(), config["conformal"][task.name][present])
-            out[f"sets/{task.name}"] = torch.from_numpy(held[0]).byte()
+            out[f"sets/{task.name}"] = torch.from_numpy(held[0]).float()
     return out
 
 

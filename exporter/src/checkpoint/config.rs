@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hilbert_formats::manifest::{CalibrationSet, Segmentation, TaskKind};
+use hilbert_formats::manifest::{CalibrationSet, Conformal, Segmentation, TaskKind};
 use serde::Deserialize;
 
 /// Largest value of any width, count or length; keeps every product of them inside `usize`.
@@ -21,6 +21,9 @@ pub struct Config {
     pub credits: Vec<String>,
     /// Calibration of every task by its name.
     pub calibration: BTreeMap<String, CalibrationSet>,
+    /// Conformal sets by the task's name, for tasks that have them.
+    #[serde(default)]
+    pub conformal: BTreeMap<String, Conformal>,
     /// Where the weights come from.
     pub provenance: Provenance,
     /// What the speech encoder reads.
@@ -218,10 +221,10 @@ impl Config {
             problems
                 .push(format!("calibration: found none for task {:?}, expected one", task.name));
         }
-        for name in self.calibration.keys().filter(|name| !m.tasks.iter().any(|t| t.name == **name))
-        {
-            problems
-                .push(format!("calibration: found one for {name:?}, expected a task of this name"));
+        let fitted = self.calibration.keys().map(|name| ("calibration", name));
+        let fitted = fitted.chain(self.conformal.keys().map(|name| ("conformal", name)));
+        for (what, name) in fitted.filter(|(_, name)| !m.tasks.iter().any(|t| t.name == **name)) {
+            problems.push(format!("{what}: found one for {name:?}, expected a task of this name"));
         }
         problems
     }

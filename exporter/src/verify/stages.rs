@@ -3,7 +3,7 @@
 //! The runtime has its own, streaming and in bounded memory; this one is an oracle beside it.
 
 use hilbert_formats::manifest::{Calibration, CalibrationSet, Features, Manifest, Task, TaskKind};
-use hilbert_runtime::{Input, Model};
+use hilbert_runtime::{Input, LabelSet, Modalities, Model, decide};
 
 use super::golden::Golden;
 use crate::error::{ErrorKind, Result};
@@ -226,6 +226,20 @@ pub(super) fn probabilities(task: &Task, output: &[f32], presence: Presence) -> 
             }
         }
     }
+}
+
+/// Which labels the runtime's conformal sets hold, one set after the other: 1 held, 0 not.
+pub(super) fn sets(task: &Task, output: &[f32], presence: Presence) -> Result<Vec<f32>> {
+    let modalities = match (presence.audio, presence.text) {
+        (true, false) => Modalities::Audio,
+        (false, true) => Modalities::Text,
+        _ => Modalities::AudioText,
+    };
+    let decision = decide(task, modalities, output)
+        .map_err(|source| ErrorKind::Runtime { stage: "decision".into(), source })?;
+    let held = |label, labels: &[usize]| if labels.contains(&label) { 1.0 } else { 0.0 };
+    let of_set = |set: &LabelSet| (0..task.labels.len()).map(|i| held(i, &set.labels)).collect();
+    Ok(decision.sets.iter().map(of_set).collect::<Vec<Vec<f32>>>().concat())
 }
 
 fn calibration(set: &CalibrationSet, presence: Presence) -> &Calibration {

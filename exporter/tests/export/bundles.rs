@@ -1,10 +1,12 @@
 //! The folder that an export writes: whole or not at all, and never over something else.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
 use hilbert_exporter::{ErrorKind, Options, export};
 use hilbert_formats::Bundle;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::tiny::Tiny;
@@ -39,6 +41,30 @@ fn an_export_writes_a_bundle_that_opens_and_nothing_beside_it() {
     listed.push("manifest.json".into());
     listed.sort();
     assert_eq!(names(&target), listed);
+}
+
+#[test]
+fn conformal_sets_reach_the_manifest_where_the_checkpoint_has_them() {
+    let one = |documents, threshold| json!({"documents": documents, "sets": [{"coverage": 0.9, "threshold": threshold}]});
+    let sets = json!({"audio": one(104, 0.7142), "text": one(104, 0.9), "audio_text": one(8, 1.0)});
+    let exported = |conformal: Value| {
+        let (tiny, folder) =
+            (Tiny::with(|config| config["conformal"] = conformal), TempDir::new().unwrap());
+        let target = folder.path().join("bundle");
+        export(tiny.written().path(), &target, &Options::default())?;
+        let tasks = Bundle::open(&target).unwrap().manifest().tasks.clone();
+        Ok::<_, hilbert_exporter::Error>(
+            tasks.into_iter().map(|task| json!(task.conformal)).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(exported(json!({})).unwrap(), [Value::Null, Value::Null]);
+    assert_eq!(exported(json!({"fluency": sets})).unwrap(), [Value::Null, sets.clone()]);
+    let mut wrong = sets;
+    wrong["text"] = one(8, 0.9);
+    let error = exported(json!({"fluency": wrong})).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Manifest { .. }), "{error}");
+    let said = "tasks[1].conformal.text.sets[0].threshold: found 0.9, expected 1, for 8 documents are too few";
+    assert!(error.source().unwrap().to_string().ends_with(said), "{error:?}");
 }
 
 #[test]

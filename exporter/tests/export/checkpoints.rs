@@ -58,6 +58,7 @@ fn tensors_that_only_the_training_uses_are_ignored() {
 
 #[test]
 fn a_configuration_that_makes_no_graphs_is_refused() {
+    let none = json!({"documents": 1, "sets": []});
     let rows = [
         ("/model/speech/frames", json!(998), "speech.frames: found 998, expected 1000"),
         ("/model/speech/heads", json!(5), "speech.width modulo speech.heads: found 2, expected 0"),
@@ -77,6 +78,11 @@ fn a_configuration_that_makes_no_graphs_is_refused() {
             "/model/tasks/0/name",
             json!("other"),
             r#"calibration: found none for task "other", expected one"#,
+        ),
+        (
+            "/conformal",
+            json!({"grade": {"audio": none, "text": none, "audio_text": none}}),
+            r#"conformal: found one for "grade", expected a task of this name"#,
         ),
     ];
     let mut wrong = Vec::new();

@@ -84,6 +84,7 @@ fn config() -> Value {
             "proficiency": {"audio": cuts, "text": cuts, "audio_text": cuts},
             "fluency": {"audio": temperature, "text": temperature, "audio_text": temperature},
         },
+        "conformal": {},
         "provenance": {"device": "cpu", "seed": 0, "versions": {"torch": "2"}, "data_sha256": "0".repeat(64)},
         "log_mel": {
             "sample_rate": 16000, "n_fft": 400, "hop": 160, "n_mels": 80, "frames": 1000,
