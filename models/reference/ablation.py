@@ -7,11 +7,12 @@ a stopped run goes on where it was.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from backbones import Backbones
 from command import device, parser
-from cross_validation import REPEATS, STUDENTS, f1_of, judged
+from cross_validation import CUTS, STUDENTS, f1_of, judged
 from metrics import paired_difference
 from rows import labels
 from variants import HEADS, OBJECTIVES, WHOLE, Variant
@@ -30,12 +31,12 @@ def configurations() -> list[tuple[Backbones, Variant]]:
     return list(dict.fromkeys([(STUDENTS, WHOLE), *grid, *ONE_AT_A_TIME]))
 
 
-def ablate(data: Path, cache: Path, seed: int, device: str, repeats: int) -> list[dict]:
+def ablate(data: Path, cache: Path, seed: int, device: str, cuts: Sequence[int]) -> list[dict]:
     """Of each configuration how good it is, and its difference in macro-F1 to the shipped one."""
     truth, _ = labels(data)
     result, shipped = [], None
     for backbones, variant in configurations():
-        report, found = judged(data, cache, seed, device, backbones, variant, repeats)
+        report, found = judged(data, cache, seed, device, backbones, variant, cuts)
         shipped = shipped or found
         entry = {"backbones": str(backbones), "variant": str(variant), **report["whole"][variant.modalities]}
         for task, y in truth.items():
@@ -98,9 +99,9 @@ def plot(entries: list[dict]) -> str:
 
 def main():
     command = parser(__doc__, "../spoken-english/ablation")
-    command.add_argument("--repeats", type=int, default=REPEATS)
+    command.add_argument("--cuts", type=int, nargs="+", default=CUTS, help="of the groups into folds")
     arguments = command.parse_args()
-    entries = ablate(arguments.data, arguments.cache, arguments.seed, device(), arguments.repeats)
+    entries = ablate(arguments.data, arguments.cache, arguments.seed, device(), arguments.cuts)
     arguments.out.with_suffix(".json").write_text(json.dumps(entries, indent=2) + "\n")
     arguments.out.with_suffix(".md").write_text(table(entries))
     arguments.out.with_suffix(".svg").write_text(plot(entries))

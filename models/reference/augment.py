@@ -15,8 +15,8 @@ from data import RATE
 class Augmentation:
     """How often each change is made, and its range."""
 
-    faster: float = 0.6
-    faster_by: tuple[float, float] = (0.8, 1.3)
+    faster: float = 0.3
+    faster_by: tuple[float, float] = (0.9, 1.15)
     room: float = 0.3
     room_s: tuple[float, float] = (0.1, 0.5)
     room_share: tuple[float, float] = (0.1, 0.5)

@@ -8,10 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from checkpoint import with_int8_weights
+from data import Fold
 from distill_speech import STUDENT_MEL
 from document import audio_rows, text_rows
 from segment import SegmentConfig
-from students import speech_student, text_student
+from students import speech_student, text_student, unscored_speech_student
 from teachers import minilm, minilm_vocabulary, whisper_tiny
 from word_pieces import Cue, TokenRow
 
@@ -27,15 +28,27 @@ class Backbones:
     def __str__(self) -> str:
         return f"{self.speech}+{self.text}"
 
+    @property
+    def hears_sessions(self) -> bool:
+        """Whether the speech encoder is distilled on scored sessions, so that a fold needs one of its own."""
+        return self.speech == "student"
 
-def speech_backbone(name: str, data: Path, cache: Path, seed: int, device: str) -> SpeechRows:
-    """`student`, with the int8 weights that are shipped, or `whisper-tiny.en`, attending to real frames alone."""
+
+def speech_backbone(
+    name: str, data: Path, cache: Path, seed: int, device: str, left_out: Fold | None = None
+) -> SpeechRows:
+    """`student` or `student-unscored`, with int8 weights as shipped, or `whisper-tiny.en`.
+
+    All attend to real frames alone. `left_out`: what the student must not have heard.
+    """
     if name == "student":
-        encoder = with_int8_weights(speech_student(data, cache, seed, device))
+        encoder = with_int8_weights(speech_student(data, cache, seed, device, left_out))
+    elif name == "student-unscored":
+        encoder = with_int8_weights(unscored_speech_student(data, cache, seed, device))
     elif name == "whisper-tiny.en":
         encoder = whisper_tiny()
     else:
-        raise ValueError(f"speech backbone {name!r}, expected student or whisper-tiny.en")
+        raise ValueError(f"speech backbone {name!r}, expected student, student-unscored or whisper-tiny.en")
     return lambda samples: audio_rows(encoder, samples, SegmentConfig(), STUDENT_MEL)
 
 

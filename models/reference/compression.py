@@ -21,10 +21,10 @@ class LeastSquares:
 
     def __init__(self, x: Tensor, y: Tensor):
         self.x_mean, self.y_mean = x.mean(0), y.mean(0)
-        x, y = (x - self.x_mean).double(), (y - self.y_mean).double()
-        self.gram = x.T @ x
+        x, y = x - self.x_mean, y - self.y_mean
+        self.gram = (x.T @ x).double()  # solved in double; its sums in float err by less than the ridge
         self.gram.diagonal().add_(RIDGE * self.gram.diagonal().mean())
-        self.product = x.T @ y
+        self.product = (x.T @ y).double()
 
     def solve(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Over the inputs at the indices `chosen` -> W [out, chosen], b [out]"""

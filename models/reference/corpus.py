@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import distillation_recordings
+from data import distillation_recordings, join, sessions, utterance_audio
 from segment import SegmentConfig, segment
 
 WINDOWS = replace(SegmentConfig(), long_pause_s=1.0)  # cut closer than documents are, so that less silence is distilled
@@ -24,3 +24,9 @@ def gather(recordings: Iterable[np.ndarray]) -> list[np.ndarray]:
 def unscored(data: Path) -> list[np.ndarray]:
     """Segments of book chapters and spoken orders: no scored speaker."""
     return gather(samples for _, samples in distillation_recordings(data))
+
+
+def scored(data: Path, chosen: Iterable[int]) -> list[np.ndarray]:
+    """Segments of the sessions with these indices in `data.sessions`."""
+    every = sessions(data)
+    return gather(join(utterance_audio(data, every[i]), every[i].gap_s, None, None)[0] for i in chosen)

@@ -103,12 +103,27 @@ def at_risk(session: Session) -> int:
 FOLDS = 5
 
 
-def folds(every: list[Session], repeat: int) -> np.ndarray:
-    """Groups cut into five folds with like class counts, anew for each repeat. -> fold of each session [N]"""
+@dataclass(frozen=True)
+class Fold:
+    """One of the five folds of one cut of the recruitment groups; what it holds is left out of a training."""
+
+    cut: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.cut}-{self.number}"
+
+    def holds(self, every: list["Session"]) -> np.ndarray:
+        """[N] whether each session lies in it"""
+        return folds(every, self.cut) == self.number
+
+
+def folds(every: list[Session], cut: int) -> np.ndarray:
+    """Groups cut into five folds with like class counts, otherwise for each cut. -> fold of each session [N]"""
     labels = [level(s) for s in every]
     groups = [s.group for s in every]
     result = np.empty(len(labels), int)
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=repeat)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=cut)
     for fold, (_, chosen) in enumerate(splitter.split(labels, labels, groups)):
         result[chosen] = fold
     return result

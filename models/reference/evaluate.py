@@ -4,6 +4,7 @@ python evaluate.py --data DIR [--cache DIR] [--out ../spoken-english/evaluation.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from backbones import Backbones
 from calibration import MODALITIES
 from command import device, parser
-from cross_validation import REPEATS, STUDENTS, TEACHERS, f1_of, judged
+from cross_validation import CUTS, STUDENTS, TEACHERS, f1_of, judged
 from data import FOLDS, folds, join, sessions, utterance_audio
 from metrics import macro_f1, over_repeats, paired_difference
 from rows import labels
@@ -40,9 +41,9 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
     result = {}
     for name, (x, first) in features.items():
         for task, y in truth.items():
-            decided = np.zeros((REPEATS, len(y)), int)
-            for repeat in range(REPEATS):
-                fold_of = folds(every, repeat)
+            decided = np.zeros((len(CUTS), len(y)), int)
+            for repeat, cut in enumerate(CUTS):
+                fold_of = folds(every, cut)
                 for fold in range(FOLDS):
                     inside = fold_of == fold
                     model = make_pipeline(first(), LogisticRegression(class_weight="balanced", max_iter=2000))
@@ -51,14 +52,14 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
     return result
 
 
-def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], repeats: int) -> dict:
+def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], cuts: Sequence[int]) -> dict:
     """Every pair by itself, the first one's conformal sets, and its difference in macro-F1 to each of the others."""
     truth, _ = labels(data)
-    report = {"repeats": repeats, "controls": controls(data, truth), "model": {}, "differences": {}}
+    report = {"cuts": list(cuts), "controls": controls(data, truth), "model": {}, "differences": {}}
     found = {}
     for pair in pairs:
-        report["model"][str(pair)], found[pair] = judged(data, cache, seed, device, pair, WHOLE, repeats)
-    report["conformal"] = set_coverage(data, cache, seed, device, pairs[0], repeats)
+        report["model"][str(pair)], found[pair] = judged(data, cache, seed, device, pair, WHOLE, cuts)
+    report["conformal"] = set_coverage(data, cache, seed, device, pairs[0], cuts)
     for other in pairs[1:]:
         against = report["differences"].setdefault(f"{pairs[0]} minus {other}", {})
         for modality in MODALITIES:
@@ -71,14 +72,14 @@ def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbo
 
 def main():
     command = parser(__doc__, "../spoken-english/evaluation.json")
-    command.add_argument("--repeats", type=int, default=REPEATS)
+    command.add_argument("--cuts", type=int, nargs="+", default=CUTS, help="of the groups into folds")
     default = [str(STUDENTS), str(TEACHERS)]
     command.add_argument(
         "--backbones", nargs="+", default=default, help="SPEECH+TEXT, the first is compared with the rest"
     )
     arguments = command.parse_args()
     pairs = [Backbones(*name.split("+")) for name in arguments.backbones]
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device(), pairs, arguments.repeats)
+    report = evaluate(arguments.data, arguments.cache, arguments.seed, device(), pairs, arguments.cuts)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 

@@ -5,6 +5,7 @@ ones are, whatever the kind of document tested: what is measured on noise or tel
 quiet room are worth there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,11 @@ from rows import labels
 from variants import WHOLE
 
 
-def set_coverage(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, repeats: int) -> dict:
+def set_coverage(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, cuts: Sequence[int]) -> dict:
     """-> {kind: {modalities: {task: what `judged_sets` says}}}"""
     truth, _ = labels(data)
-    fold_of = cut_folds(data, repeats)
-    outputs = cross_validated(data, cache, seed, device, backbones, WHOLE, repeats)
+    fold_of = cut_folds(data, cuts)
+    outputs = cross_validated(data, cache, seed, device, backbones, WHOLE, cuts)
     report = {kind: {m: {} for m in MODALITIES} for kind in outputs}
     for task in (t for t in TASKS if conformal.has_sets(t)):
         y = truth[task.name]
@@ -37,22 +38,22 @@ def set_coverage(data: Path, cache: Path, seed: int, device: str, backbones: Bac
 
 
 def cross_fitted_sets(task: TaskConfig, outputs: dict[str, Tensor], truth: np.ndarray, fold_of: np.ndarray) -> dict:
-    """{kind: [repeats, N, C]}, [N], [repeats, N] -> {kind: labels held [repeats, N, coverages, labels]}"""
+    """{kind: [cuts, N, C]}, [N], [cuts, N] -> {kind: labels held [cuts, N, coverages, labels]}"""
     size = (*fold_of.shape, len(conformal.COVERAGES), len(task.labels))
     held = {kind: np.zeros(size, bool) for kind in outputs}
-    for repeat, folds in enumerate(fold_of):
+    for cut, folds in enumerate(fold_of):
         for fold in np.unique(folds):
             inside = folds == fold
-            seen, y = outputs["whole"][repeat, ~inside], truth[~inside]
+            seen, y = outputs["whole"][cut, ~inside], truth[~inside]
             calibration, fitted = fit(task, seen, y), conformal.fit(task, seen, y, folds[~inside])
             for kind, output in outputs.items():
-                p = probabilities(task, output[repeat, inside].double(), calibration).numpy()
-                held[kind][repeat, inside] = conformal.sets(task, p, fitted)
+                p = probabilities(task, output[cut, inside].double(), calibration).numpy()
+                held[kind][cut, inside] = conformal.sets(task, p, fitted)
     return held
 
 
 def judged_sets(task: TaskConfig, truth: np.ndarray, held: np.ndarray) -> list[dict]:
-    """[N], [repeats, N, coverages, labels] -> of each coverage: documents covered, also by label, and labels a set"""
+    """[N], [cuts, N, coverages, labels] -> of each coverage: documents covered, also by label, and labels a set"""
     result = []
     for coverage, of_coverage in zip(conformal.COVERAGES, np.moveaxis(held, 2, 0)):
         by_label = {task.labels[c]: of_coverage[:, truth == c, c].mean() for c in np.unique(truth)}

@@ -1,11 +1,17 @@
-"""The two students. Neither hears or reads a scored speaker, so that cross-validation holds for them as they are."""
+"""The two students, and what each is distilled on.
+
+The speech student hears the scored sessions too, their audio without their scores: for a test on a fold, a student of
+its own that met no session in it. The text student reads no scored speaker, so that it serves every fold as it is.
+"""
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from corpus import unscored
+from corpus import scored, unscored
+from data import Fold, sessions
 from distill_speech import STUDENT as SPEECH
 from distill_speech import Batches, Distillation, distil, examples
 from distill_text import STUDENT as TEXT
@@ -16,22 +22,42 @@ from hilbert import SpeechEncoder, TextEncoder
 from teachers import minilm, minilm_vocabulary, whisper_tiny
 from word_pieces import cut_vocabulary
 
-SPEECH_PASSES, SPEECH_RATE = 10, 3e-4
+SPEECH_PASSES, SPEECH_RATE = 2, 3e-4
+UNSCORED_PASSES = 10  # where no scored session is heard, which leaves half of the segments
 TEXT_EPOCHS, TEXT_RATE = 3, 5e-4
 
 
-def speech_student(data: Path, cache: Path, seed: int, device: str) -> SpeechEncoder:
-    """Distilled on book chapters and spoken orders."""
-    path = cache / "speech.safetensors"
+def distilled(
+    start: list[np.ndarray], corpus: list[np.ndarray], passes: int, path: Path, seed: int, device: str
+) -> SpeechEncoder:
+    """Started on the segments of `start`, distilled on those of `corpus`, kept in `path`."""
     student = SpeechEncoder(SPEECH)
     if not path.exists():
         torch.manual_seed(seed)
-        corpus, teacher = unscored(data), whisper_tiny()
-        model = Distillation(teacher, SPEECH, examples(corpus)).to(device)
-        distil(model, teacher.to(device), Batches(corpus, seed), SPEECH_PASSES, SPEECH_RATE, cache / "speech.pt")
+        teacher = whisper_tiny()
+        model = Distillation(teacher, SPEECH, examples(start)).to(device)
+        distil(model, teacher.to(device), Batches(corpus, seed), passes, SPEECH_RATE, path.with_suffix(".pt"))
         save_file({k: v.cpu() for k, v in model.student.state_dict().items()}, path)
     student.load_state_dict(load_file(path))
     return student.eval().requires_grad_(False)
+
+
+def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: Fold | None = None) -> SpeechEncoder:
+    """Distilled on book chapters, spoken orders and the scored sessions, but for those of the fold left out."""
+    path = cache / ("speech.safetensors" if left_out is None else f"speech-{left_out}.safetensors")
+    heard, others = [], []
+    if not path.exists():
+        every = sessions(data)
+        chosen = range(len(every)) if left_out is None else np.flatnonzero(~left_out.holds(every))
+        heard, others = scored(data, chosen), unscored(data)
+    return distilled(heard, heard + others, SPEECH_PASSES, path, seed, device)
+
+
+def unscored_speech_student(data: Path, cache: Path, seed: int, device: str) -> SpeechEncoder:
+    """Distilled on book chapters and spoken orders alone: what a student is worth on speech unlike all it has heard."""
+    path = cache / "speech-unscored.safetensors"
+    corpus = [] if path.exists() else unscored(data)
+    return distilled(corpus, corpus, UNSCORED_PASSES, path, seed, device)
 
 
 def text_student(data: Path, cache: Path, seed: int, device: str) -> tuple[TextEncoder, list[str]]:
