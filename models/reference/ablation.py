@@ -20,8 +20,11 @@ from variants import HEADS, OBJECTIVES, WHOLE, Variant
 ONE_AT_A_TIME = [
     (STUDENTS, Variant(reading="B")),
     (STUDENTS, Variant(biased_cka=True)),
+    (Backbones("student-unscored", STUDENTS.text), WHOLE),
     (Backbones("whisper-tiny.en", STUDENTS.text), WHOLE),
+    (Backbones("ge2e", STUDENTS.text), WHOLE),
     (Backbones(STUDENTS.speech, "minilm-l6"), WHOLE),
+    (Backbones(STUDENTS.speech, "minilm-l3"), WHOLE),
 ]
 
 

@@ -89,7 +89,9 @@ def held_out_outputs(
         training = [d for kind in TRAINING_KINDS for d in kinds[kind] if not inside[d.session]]
         testing = {kind: [d for d in kinds[kind] if inside[d.session]] for kind in TESTING_KINDS}
         of_fold = seed + 100 * fold.cut + fold.number
-        model = with_int8_weights(train(model_config(), training, of_fold, Schedule(), variant))
+        config = model_config()
+        config.fusion.audio_row, config.fusion.text_row = training[0].audio.shape[1], training[0].text.shape[1]
+        model = with_int8_weights(train(config, training, of_fold, Schedule(), variant))
         print(f"{backbones}, {variant}: cut {fold.cut}, fold {fold.number} done", flush=True)
         return {kind: {m: predict(model, testing[kind], m) for m in MODALITIES} for kind in TESTING_KINDS}
 
