@@ -2,7 +2,8 @@
 
 A fold's calibration and thresholds are fitted on the other folds' held-out outputs for whole recordings, as the shipped
 ones are, whatever the kind of document tested: what is measured on noise or telephone speech is what the sets of a
-quiet room are worth there.
+quiet room are worth there. As wherever one calibrates across folds, the models that gave those outputs learnt from the
+fold that is tested; only its own outputs come from one that never met it.
 """
 
 from collections.abc import Sequence
