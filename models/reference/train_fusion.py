@@ -17,7 +17,7 @@ from variants import WHOLE, LinearHeads, Variant
 class Schedule:
     first_steps: int = 80  # of the representation
     second_steps: int = 240  # of the tasks
-    batch: int = 64
+    batch: int = 32
     first_rate: float = 5e-4
     second_rate: float = 1e-3
     fusion_share: float = 0.3  # of the rate, for the fusion in the second stage
