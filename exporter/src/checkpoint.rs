@@ -1,7 +1,7 @@
 //! The checkpoint that `models/reference/train.py` writes: `config.json`, `model.safetensors` and `vocab.txt`.
 //!
 //! A [`Checkpoint`] that exists has been checked: every tensor that the configuration implies is there in its shape, all
-//! values are finite, and nothing unknown is. Format: `models/reference/checkpoint.py`.
+//! values are finite, and nothing unknown is. Normative description: `docs/checkpoint-format.md`.
 
 mod config;
 mod layout;

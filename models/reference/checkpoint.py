@@ -1,4 +1,7 @@
-"""The checkpoint: `config.json`, `model.safetensors` (float16) and `vocab.txt`. The exporter reads it."""
+"""The checkpoint: `config.json`, `model.safetensors` (float16) and `vocab.txt`. The exporter reads it.
+
+`docs/checkpoint-format.md` is normative.
+"""
 
 import copy
 import json
