@@ -12,9 +12,9 @@ from pathlib import Path
 
 from backbones import Backbones
 from command import device, parser
-from cross_validation import CUTS, STUDENTS, f1_of, judged
+from cross_validation import CUTS, f1_of, judged
 from metrics import paired_difference
-from rows import labels
+from spoken_english import STUDENTS, SpokenEnglish
 from variants import HEADS, OBJECTIVES, WHOLE, Variant
 
 ONE_AT_A_TIME = [
@@ -36,15 +36,15 @@ def configurations() -> list[tuple[Backbones, Variant]]:
 
 def ablate(data: Path, cache: Path, seed: int, device: str, cuts: Sequence[int]) -> list[dict]:
     """Of each configuration how good it is, and its difference in macro-F1 to the shipped one."""
-    truth, _ = labels(data)
     result, shipped = [], None
     for backbones, variant in configurations():
-        report, found = judged(data, cache, seed, device, backbones, variant, cuts)
+        collection = SpokenEnglish(data, cache, seed, device, backbones)
+        report, found = judged(collection, variant, cuts)
         shipped = shipped or found
         entry = {"backbones": str(backbones), "variant": str(variant), **report["whole"][variant.modalities]}
-        for task, y in truth.items():
+        for task, truth in collection.truth().items():
             mine, theirs = found["whole", variant.modalities, task], shipped["whole", WHOLE.modalities, task]
-            entry[task]["minus_shipped"] = paired_difference(f1_of, y, mine, theirs)
+            entry[task]["minus_shipped"] = paired_difference(f1_of, truth.classes, mine, theirs)
         result.append(entry)
         print(json.dumps({k: entry[k] for k in ("backbones", "variant")}), flush=True)
     return result

@@ -19,7 +19,7 @@ SCHEMA = "hilbert.checkpoint/1"
 
 
 def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict):
-    """`facts`: name, licence, credits, calibration, conformal (may be left out), provenance."""
+    """`facts`: name, licence, credits, calibration, provenance; conformal, log_mel and segmentation may be left out."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
@@ -27,8 +27,8 @@ def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict):
     config = {
         "schema": SCHEMA,
         **facts,
-        "log_mel": LogMelConfig(frames=model.config.speech.frames).to_dict(),
-        "segmentation": SegmentConfig().to_dict(),
+        "log_mel": facts.get("log_mel", LogMelConfig(frames=model.config.speech.frames).to_dict()),
+        "segmentation": facts.get("segmentation", SegmentConfig().to_dict()),
         "model": model.config.to_dict(),
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")

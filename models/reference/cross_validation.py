@@ -1,125 +1,101 @@
-"""Repeated group cross-validation of one configuration: a pair of backbones and a variant of the method.
+"""Repeated group cross-validation of a collection of recordings and a variant of the method.
 
-Each cut of the recruitment groups has five folds, and for each a speech student is distilled and a fusion trained
-without it. The text student met no scored speaker at all. A fold's calibration is fitted on the held-out outputs of the
-others. All weights are int8, as shipped.
+Each cut of the groups has five folds, and for each a fusion is trained without it, on the rows of encoders that never
+met it either. A fold's calibration is fitted on the held-out outputs of the others. All weights are int8, as shipped.
 """
 
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from backbones import Backbones, speech_backbone, text_backbone
+import conformal
 from calibration import MODALITIES
 from checkpoint import with_int8_weights
-from data import FOLDS, Fold, folds, sessions
-from distill_speech import STUDENT as SPEECH
-from distill_text import STUDENT as TEXT
-from fit_calibration import held_out_probabilities
-from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
-from metrics import calibration_error, correlation, macro_auc, macro_f1, over_repeats
-from outline import TESTING_KINDS, TRAINING_KINDS, Outline, outlines
-from rows import cached, documents, heard, labels, read
+from collection import Collection, Truth
+from data import FOLDS, Fold
+from fit_calibration import fit, held_out_probabilities
+from hilbert import TaskConfig
+from metrics import (
+    calibration_error,
+    correlation,
+    label_auc,
+    label_calibration_error,
+    label_f1,
+    macro_auc,
+    macro_f1,
+    over_repeats,
+)
+from rows import Document, cached
 from spread import spread
-from train_fusion import Schedule, predict, train
-from variants import Variant
+from train_fusion import Trained, predict, train
+from variants import WHOLE, Variant
 
 CUTS = (0, 1, 2, 3, 4)
-STUDENTS = Backbones()
-TEACHERS = Backbones("whisper-tiny.en", "minilm-l6")
-TASKS = [
-    TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]),
-    TaskConfig("fluency", "binary", ["fluent", "at_risk"]),
-]
 
 
-def model_config() -> HilbertConfig:
-    return HilbertConfig(SPEECH, TEXT, FusionConfig(), ExpertsConfig(), TASKS)
+def fitted(collection: Collection, documents: list[Document], seed: int, variant: Variant = WHOLE) -> Trained:
+    """A fusion trained on some of a collection's documents."""
+    config, one = collection.config(), documents[0]
+    config.fusion.audio_row, config.fusion.text_row = one.audio.shape[1], one.text.shape[1]
+    return train(config, collection.targets, documents, seed, collection.schedule, variant)
 
 
-def encoded_documents(
-    data: Path, cache: Path, seed: int, device: str, backbones: Backbones, left_out: Fold | None = None
-) -> dict[str, list]:
-    """The documents of every kind of `outlines`; rows are computed once for each encoder and kind.
-
-    With a fold left out, its sessions stand in the kinds that test and the others in those that train, where the
-    speech encoder is one that never met the fold; other encoders give every document all the same.
-    """
-    every = sessions(data)
-    drawn = outlines(every, seed)
-    left_out = left_out if backbones.hears_sessions else None
-    inside = np.zeros(len(every), bool) if left_out is None else left_out.holds(every)
-
-    def needed(kind: str, outline: Outline) -> bool:
-        return left_out is None or kind in (TESTING_KINDS if inside[outline.session] else TRAINING_KINDS)
-
-    def rows(modality: str, name: str, encoder, encode, wanted: dict[str, list[Outline]]) -> dict[str, list[dict]]:
-        loaded, result = None, {}
-        for kind, of_kind in wanted.items():
-            path = cache / f"rows-{modality}-{name}-{kind}.pt"
-            if loaded is None and not path.exists():
-                loaded = encoder()
-            result[kind] = cached(path, encode, of_kind, loaded)
-        return result
-
-    speech = partial(speech_backbone, backbones.speech, data, cache, seed, device, left_out)
-    name = backbones.speech if left_out is None else f"{backbones.speech}-{left_out}"
-    heard_outlines = {kind: [o for o in of_kind if needed(kind, o)] for kind, of_kind in drawn.items()}
-    audio = rows("audio", name, speech, partial(heard, data), heard_outlines)
-    text = rows("text", backbones.text, partial(text_backbone, backbones.text, data, cache, seed, device), read, drawn)
-    return {
-        kind: documents(
-            data, heard_outlines[kind], audio[kind], [t for o, t in zip(of_kind, text[kind]) if needed(kind, o)]
-        )
-        for kind, of_kind in drawn.items()
-    }
-
-
-def held_out_outputs(
-    data: Path, cache: Path, seed: int, device: str, backbones: Backbones, variant: Variant, fold: Fold
-) -> dict:
-    """{kind: {modalities: {task: [N, C]}}} for the N sessions of a fold, by a fusion trained on the rest."""
+def held_out_outputs(collection: Collection, variant: Variant, fold: Fold) -> dict:
+    """{kind: {modalities: {task: [N, C]}}} for the N recordings of a fold, by a fusion trained on the rest."""
 
     def build() -> dict:
-        inside = fold.holds(sessions(data))
-        kinds = encoded_documents(data, cache, seed, device, backbones, fold)
-        training = [d for kind in TRAINING_KINDS for d in kinds[kind] if not inside[d.session]]
-        testing = {kind: [d for d in kinds[kind] if inside[d.session]] for kind in TESTING_KINDS}
-        of_fold = seed + 100 * fold.cut + fold.number
-        config = model_config()
-        config.fusion.audio_row, config.fusion.text_row = training[0].audio.shape[1], training[0].text.shape[1]
-        model = with_int8_weights(train(config, training, of_fold, Schedule(), variant))
-        print(f"{backbones}, {variant}: cut {fold.cut}, fold {fold.number} done", flush=True)
-        return {kind: {m: predict(model, testing[kind], m) for m in MODALITIES} for kind in TESTING_KINDS}
+        inside, kinds = collection.folds(fold.cut) == fold.number, collection.documents(fold)
+        training = [d for kind in collection.training_kinds for d in kinds[kind] if not inside[d.recording]]
+        testing = {kind: [d for d in kinds[kind] if inside[d.recording]] for kind in collection.testing_kinds}
+        seed = collection.seed + 100 * fold.cut + fold.number
+        model = with_int8_weights(fitted(collection, training, seed, variant))
+        print(f"{collection.name}, {variant}: cut {fold.cut}, fold {fold.number} done", flush=True)
+        return {kind: {m: predict(model, testing[kind], m) for m in MODALITIES} for kind in collection.testing_kinds}
 
-    return cached(cache / "outputs" / f"{backbones}, {variant}, {fold}.pt", build)
+    return cached(collection.cache / "outputs" / f"{collection.name}, {variant}, {fold}.pt", build)
 
 
-def cross_validated(
-    data: Path, cache: Path, seed: int, device: str, backbones: Backbones, variant: Variant, cuts: Sequence[int]
-) -> dict:
-    """-> {kind: {modalities: {task: [cuts, N, C]}}}: every session's outputs by what never met its fold"""
-    if not backbones.hears_sessions:
-        encoded_documents(data, cache, seed, device, backbones)  # once, not by every process
+def cross_validated(collection: Collection, variant: Variant, cuts: Sequence[int]) -> dict:
+    """-> {kind: {modalities: {task: [cuts, N, C]}}}: every recording's outputs by what never met its fold"""
+    if not collection.encoders_by_fold:
+        collection.documents()  # once, not by every process
     every = [Fold(cut, number) for cut in cuts for number in range(FOLDS)]
-    found = spread(held_out_outputs, [(data, cache, seed, device, backbones, variant, fold) for fold in every], device)
+    found = spread(held_out_outputs, [(collection, variant, fold) for fold in every], collection.device)
+    fold_of = torch.from_numpy(cut_folds(collection, cuts))
 
     def gather(kind, modalities, task):
-        output = torch.empty(len(cuts), len(sessions(data)), found[0][kind][modalities][task].shape[1])
+        output = torch.empty(*fold_of.shape, found[0][kind][modalities][task].shape[1])
         for fold, outputs in zip(every, found):
-            inside = torch.from_numpy(fold.holds(sessions(data)))
-            output[cuts.index(fold.cut), inside] = outputs[kind][modalities][task]
+            cut = cuts.index(fold.cut)
+            output[cut, fold_of[cut] == fold.number] = outputs[kind][modalities][task]
         return output
 
-    return {k: {m: {t.name: gather(k, m, t.name) for t in TASKS} for m in MODALITIES} for k in TESTING_KINDS}
+    names = [t.name for t in collection.targets]
+    return {k: {m: {t: gather(k, m, t) for t in names} for m in MODALITIES} for k in collection.testing_kinds}
 
 
-def cut_folds(data: Path, cuts: Sequence[int]) -> np.ndarray:
-    """The fold of each session in each cut. [cuts, N]"""
-    return np.array([folds(sessions(data), cut) for cut in cuts])
+def cut_folds(collection: Collection, cuts: Sequence[int]) -> np.ndarray:
+    """The fold of each recording in each cut. [cuts, N]"""
+    return np.array([collection.folds(cut) for cut in cuts])
+
+
+def calibrations(collection: Collection, outputs: dict, fold_of: np.ndarray) -> dict:
+    """`calibration` and `conformal`, fitted on held-out outputs {modalities: {task: [N, C]}} of folds [N].
+
+    Of a task, on the recordings with a label and the modalities; where none has them, on what the model says without.
+    """
+    having, result = collection.having(), {"calibration": {}, "conformal": {}}
+    for target in collection.targets:
+        truth, task = collection.truth()[target.name], target.task
+        for m in MODALITIES:
+            known = truth.known() & having[m]
+            known = known if known.any() else truth.known()
+            seen, y = outputs[m][task.name][known], truth.classes[known]
+            result["calibration"].setdefault(task.name, {})[m] = fit(task, seen, y)
+            if conformal.has_sets(task):
+                result["conformal"].setdefault(task.name, {})[m] = conformal.fit(task, seen, y, fold_of[known])
+    return result
 
 
 def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
@@ -132,25 +108,40 @@ def f1_of(truth: np.ndarray, found: np.ndarray) -> float:
     return macro_f1(truth, found.argmax(1))
 
 
-def judged(
-    data: Path, cache: Path, seed: int, device: str, backbones: Backbones, variant: Variant, cuts: Sequence[int]
-) -> tuple[dict, dict]:
-    """-> report {kind: {modalities: {task: ...}}}, probabilities {(kind, modalities, task): [cuts, N, labels]}"""
-    truth, total = labels(data)
-    fold_of = cut_folds(data, cuts)
+def scored(task: TaskConfig, truth: Truth, outputs: np.ndarray, p: np.ndarray) -> dict:
+    """What recordings with labels say of outputs [cuts, N, C] and probabilities [cuts, N, labels]."""
+    f1, area, error = f1_of, macro_auc, calibration_error
+    if task.kind == "multi_label":
+        f1, area, error = label_f1, label_auc, label_calibration_error
+    result = {
+        "macro_f1": over_repeats(f1, truth.classes, p),
+        "macro_auc": over_repeats(area, truth.classes, p),
+        "calibration_error": round(float(np.mean([error(truth.classes, one) for one in p])), 3),
+    }
+    if truth.scores is not None:
+        result["r"] = over_repeats(correlation, truth.scores, outputs[:, :, 0])
+    return result
+
+
+def judged(collection: Collection, variant: Variant = WHOLE, cuts: Sequence[int] = CUTS) -> tuple[dict, dict]:
+    """-> report {kind: {modalities: {task: ...}}}, probabilities {(kind, modalities, task): [cuts, N, labels]}
+
+    Of a task, the recordings that have both a label and the modalities; what none has is left out.
+    """
+    every_truth, having = collection.truth(), collection.having()
+    fold_of = cut_folds(collection, cuts)
     report, found = {}, {}
-    outputs = cross_validated(data, cache, seed, device, backbones, variant, cuts)
-    for kind, by_modality in outputs.items():
+    for kind, by_modality in cross_validated(collection, variant, cuts).items():
         for modality, by_task in by_modality.items():
             entry = report.setdefault(kind, {}).setdefault(modality, {})
-            for task in TASKS:
-                y = truth[task.name]
-                p = found[kind, modality, task.name] = cross_fitted(task, by_task[task.name], y, fold_of)
-                entry[task.name] = {
-                    "macro_f1": over_repeats(f1_of, y, p),
-                    "macro_auc": over_repeats(macro_auc, y, p),
-                    "calibration_error": round(float(np.mean([calibration_error(y, one) for one in p])), 3),
-                }
-            scores = by_task["proficiency"][:, :, 0].numpy()
-            entry["proficiency"]["r"] = over_repeats(correlation, total, scores)
+            for target in collection.targets:
+                truth = every_truth[target.name]
+                chosen = truth.known() & having[modality]
+                if not chosen.any():
+                    continue
+                truth = Truth(truth.classes[chosen], None if truth.scores is None else truth.scores[chosen])
+                outputs = by_task[target.name][:, chosen]
+                p = cross_fitted(target.task, outputs, truth.classes, fold_of[:, chosen])
+                found[kind, modality, target.name] = p
+                entry[target.name] = scored(target.task, truth, outputs.numpy(), p)
     return report, found

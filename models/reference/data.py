@@ -120,11 +120,14 @@ class Fold:
 
 def folds(every: list[Session], cut: int) -> np.ndarray:
     """Groups cut into five folds with like class counts, otherwise for each cut. -> fold of each session [N]"""
-    labels = [level(s) for s in every]
-    groups = [s.group for s in every]
-    result = np.empty(len(labels), int)
+    return group_folds([level(s) for s in every], [s.group for s in every], cut)
+
+
+def group_folds(classes: list, groups: list, cut: int) -> np.ndarray:
+    """[N], [N] -> the fold of each [N]; none of a group stands in two"""
+    result = np.empty(len(classes), int)
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=cut)
-    for fold, (_, chosen) in enumerate(splitter.split(labels, labels, groups)):
+    for fold, (_, chosen) in enumerate(splitter.split(classes, classes, groups)):
         result[chosen] = fold
     return result
 

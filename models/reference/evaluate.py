@@ -16,13 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from backbones import Backbones
 from calibration import MODALITIES
 from command import device, parser
-from cross_validation import CUTS, STUDENTS, TEACHERS, f1_of, judged
+from cross_validation import CUTS, f1_of, judged
 from data import FOLDS, folds, join, sessions, utterance_audio
 from metrics import macro_f1, over_repeats, paired_difference
-from rows import labels
 from segment import SegmentConfig, frame_levels
 from set_coverage import set_coverage
-from variants import WHOLE
+from spoken_english import STUDENTS, TEACHERS, SpokenEnglish
 
 
 def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
@@ -54,12 +53,13 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], cuts: Sequence[int]) -> dict:
     """Every pair by itself, the first one's conformal sets, and its difference in macro-F1 to each of the others."""
-    truth, _ = labels(data)
+    collections = [SpokenEnglish(data, cache, seed, device, pair) for pair in pairs]
+    truth = {task: t.classes for task, t in collections[0].truth().items()}
     report = {"cuts": list(cuts), "controls": controls(data, truth), "model": {}, "differences": {}}
     found = {}
-    for pair in pairs:
-        report["model"][str(pair)], found[pair] = judged(data, cache, seed, device, pair, WHOLE, cuts)
-    report["conformal"] = set_coverage(data, cache, seed, device, pairs[0], cuts)
+    for pair, collection in zip(pairs, collections):
+        report["model"][str(pair)], found[pair] = judged(collection, cuts=cuts)
+    report["conformal"] = set_coverage(collections[0], cuts)
     for other in pairs[1:]:
         against = report["differences"].setdefault(f"{pairs[0]} minus {other}", {})
         for modality in MODALITIES:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 import conformal
+import transcript
 from calibration import probabilities
 from checkpoint import load, with_int8_weights
 from data import RATE
@@ -26,19 +27,6 @@ from segment import SegmentConfig, segment
 from word_pieces import Cue, token_rows
 
 SCHEMA = "hilbert.golden/1"
-
-
-def read_srt(path: Path) -> list[Cue]:
-    """The well-formed SRT that `sample.py` writes."""
-    cues = []
-    for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
-        _, times, *lines = block.splitlines()
-        start, end = (
-            sum(float(p) * f for p, f in zip(t.replace(",", ".").split(":"), (3600, 60, 1)))
-            for t in times.split(" --> ")
-        )
-        cues.append(Cue(" ".join(lines), start, end))
-    return cues
 
 
 def documents(samples: np.ndarray, cues: list[Cue]) -> dict[str, tuple[tuple[int, int] | None, list[Cue]]]:
@@ -95,7 +83,7 @@ def main():
     samples, _ = soundfile.read(arguments.sample / "session.wav", dtype="float32")
     mel, segmentation = LogMelConfig(**config["log_mel"]), SegmentConfig(**config["segmentation"])
     tensors = {}
-    for name, (span, cues) in documents(samples, read_srt(arguments.sample / "session.srt")).items():
+    for name, (span, cues) in documents(samples, transcript.read(arguments.sample / "session.srt")).items():
         inputs = {}
         if span:
             piece = samples[span[0] : span[1]]

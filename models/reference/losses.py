@@ -75,3 +75,40 @@ def router(gates: Tensor, logits: Tensor) -> Tensor:
 def ordinal(score: Tensor, target: Tensor, deviation: Tensor | float = 1.0) -> Tensor:
     """Squared error of a score in units of `deviation`. [B], [B] -> scalar"""
     return (((score - target) / deviation) ** 2).mean()
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """The root of the inverse frequency, 1 for even classes; shares below a twentieth count as that. [C] -> [C]"""
+    share = counts.double() / counts.sum()
+    return (1 / len(counts) / share.clamp(min=0.05)).float().sqrt()
+
+
+def adjusted(logits: Tensor, counts: Tensor) -> Tensor:
+    """Logits plus the log of the classes' shares in the training documents. [B, C], [C] -> [B, C]
+
+    Trained on these, the logits themselves are right for classes that were equally frequent (Menon et al. 2021, arXiv
+    2007.07314, equation 10 with temperature 1). A class that does not occur counts as one document.
+    """
+    counts = counts.clamp(min=1).double()
+    return logits + (counts / counts.sum()).log().to(logits)
+
+
+def classification(logits: Tensor, target: Tensor, counts: Tensor, imbalance: str) -> Tensor:
+    """Cross entropy. [B, C] and classes [B] -> scalar
+
+    `counts` [C] of the training documents meet their imbalance by `weights`, by `adjustment` of the logits, or, `none`,
+    not at all.
+    """
+    if imbalance == "adjustment":
+        return functional.cross_entropy(adjusted(logits, counts), target)
+    return functional.cross_entropy(logits, target, class_weights(counts) if imbalance == "weights" else None)
+
+
+def multi_label(logits: Tensor, target: Tensor, counts: Tensor, imbalance: str) -> Tensor:
+    """Binary cross entropy, the mean over labels. [B, L] and 0 or 1 [B, L] -> scalar
+
+    `counts` [L, 2] are the training documents without and with each label. A label is a class against the logit 0.
+    """
+    pairs = torch.stack([torch.zeros_like(logits), logits], 2)  # [B, L, 2]
+    each = [classification(pairs[:, i], target[:, i].long(), counts[i], imbalance) for i in range(len(counts))]
+    return torch.stack(each).mean()

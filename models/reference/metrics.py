@@ -28,9 +28,24 @@ def auc(positive: np.ndarray, score: np.ndarray) -> float:
 
 
 def macro_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """[N], [N, C] -> mean over classes of one against the rest; a class that is absent or alone is skipped"""
-    present = [c for c in range(probabilities.shape[1]) if 0 < (truth == c).sum() < len(truth)]
-    return float(np.mean([auc(truth == c, probabilities[:, c]) for c in present]))
+    """[N], [N, C] -> mean over classes of one against the rest; a class that is absent or alone is skipped
+
+    NaN if all are.
+    """
+    return label_auc(truth[:, None] == np.arange(probabilities.shape[1]), probabilities)
+
+
+def label_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """[N, L] of 0 and 1, [N, L] -> mean over labels; one that all or none have is skipped; NaN if all are"""
+    present = [c for c in range(truth.shape[1]) if 0 < truth[:, c].sum() < len(truth)]
+    return float(np.mean([auc(truth[:, c] > 0, probabilities[:, c]) for c in present])) if present else float("nan")
+
+
+def label_f1(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """[N, L] of 0 and 1, [N, L] -> mean over the labels that occur of the F1 of what is likelier than not"""
+    decided, present = probabilities > 0.5, np.flatnonzero(truth.sum(0))
+    each = [2 * (truth[:, c] & decided[:, c]).sum() / (truth[:, c].sum() + decided[:, c].sum()) for c in present]
+    return float(np.mean(each)) if each else float("nan")
 
 
 def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -39,6 +54,12 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
     return float(sum(gaps))
+
+
+def label_calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean over labels of the error of having it or not. [N, L] of 0 and 1, [N, L]"""
+    both = np.stack([1 - probabilities, probabilities], 2)  # [N, L, 2]
+    return float(np.mean([calibration_error(truth[:, c], both[:, c]) for c in range(truth.shape[1])]))
 
 
 def correlation(truth: np.ndarray, score: np.ndarray) -> float:
@@ -52,8 +73,8 @@ def bootstrap(statistic: Callable[..., float], *arrays: np.ndarray) -> np.ndarra
 
 
 def middle_of(values: np.ndarray) -> list[float]:
-    """Between which 95 % of the values lie."""
-    return np.round(np.percentile(values, [2.5, 97.5]), 3).tolist()
+    """Between which 95 % of the values lie that are numbers."""
+    return np.round(np.nanpercentile(values, [2.5, 97.5]), 3).tolist()
 
 
 def interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:

@@ -7,30 +7,27 @@ fold that is tested; only its own outputs come from one that never met it.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 import conformal
-from backbones import Backbones
 from calibration import MODALITIES, probabilities
-from cross_validation import TASKS, cross_validated, cut_folds
+from collection import Collection
+from cross_validation import cross_validated, cut_folds
 from fit_calibration import fit
 from hilbert import TaskConfig
 from metrics import over_repeats
-from rows import labels
 from variants import WHOLE
 
 
-def set_coverage(data: Path, cache: Path, seed: int, device: str, backbones: Backbones, cuts: Sequence[int]) -> dict:
+def set_coverage(collection: Collection, cuts: Sequence[int]) -> dict:
     """-> {kind: {modalities: {task: what `judged_sets` says}}}"""
-    truth, _ = labels(data)
-    fold_of = cut_folds(data, cuts)
-    outputs = cross_validated(data, cache, seed, device, backbones, WHOLE, cuts)
+    truth, fold_of = collection.truth(), cut_folds(collection, cuts)
+    outputs = cross_validated(collection, WHOLE, cuts)
     report = {kind: {m: {} for m in MODALITIES} for kind in outputs}
-    for task in (t for t in TASKS if conformal.has_sets(t)):
-        y = truth[task.name]
+    for task in (t.task for t in collection.targets if conformal.has_sets(t.task)):
+        y = truth[task.name].classes
         for modality in MODALITIES:
             by_kind = {kind: of_kind[modality][task.name] for kind, of_kind in outputs.items()}
             for kind, held in cross_fitted_sets(task, by_kind, y, fold_of).items():

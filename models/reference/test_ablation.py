@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from ablation import configurations, plot, table
-from cross_validation import STUDENTS
+from spoken_english import STUDENTS
 from variants import HEADS, OBJECTIVES, WHOLE
 
 

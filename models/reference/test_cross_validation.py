@@ -7,16 +7,16 @@ import pytest
 import soundfile
 import torch
 
-import cross_validation
+import spoken_english
 from backbones import Backbones
 from corpus import scored
-from cross_validation import encoded_documents
 from data import RATE, Fold, folds, sessions
 from distill_speech import STUDENT_MEL
 from document import audio_rows, text_rows
 from hilbert import SpeechConfig, SpeechEncoder, TextConfig, TextEncoder
 from outline import TESTING_KINDS, TRAINING_KINDS
 from segment import SegmentConfig
+from spoken_english import SpokenEnglish
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "hello"]
 
@@ -54,8 +54,8 @@ def encoders(monkeypatch):
         asked.append((name, left_out))
         return lambda samples: audio_rows(speech, samples, SegmentConfig(), STUDENT_MEL)
 
-    monkeypatch.setattr(cross_validation, "speech_backbone", speech_backbone)
-    monkeypatch.setattr(cross_validation, "text_backbone", lambda *_: lambda cues: text_rows(text, cues, WORDS))
+    monkeypatch.setattr(spoken_english, "speech_backbone", speech_backbone)
+    monkeypatch.setattr(spoken_english, "text_backbone", lambda *_: lambda cues: text_rows(text, cues, WORDS))
     return asked
 
 
@@ -73,18 +73,18 @@ def test_a_folds_corpus_is_that_of_the_sessions_outside_it(data):
 def test_a_fold_left_out_tests_and_the_others_train_by_an_encoder_that_never_met_it(data, tmp_path, encoders):
     every, fold = sessions(data), Fold(0, 2)
     inside = set(np.flatnonzero(fold.holds(every)).tolist())
-    kinds = encoded_documents(data, tmp_path, 0, "cpu", Backbones(), fold)
+    kinds = SpokenEnglish(data, tmp_path, 0, "cpu").documents(fold)
     assert encoders == [("student", fold)]
     for kind, found in kinds.items():
         wanted = (inside if kind in TESTING_KINDS else set()) | (
             set(range(20)) - inside if kind in TRAINING_KINDS else set()
         )
-        assert {d.session for d in found} == wanted, kind
+        assert {d.recording for d in found} == wanted, kind
     assert all(len(d.text) == 1 for of_kind in kinds.values() for d in of_kind)
 
 
 def test_an_encoder_that_hears_no_session_serves_every_fold(data, tmp_path, encoders):
     for fold in (None, Fold(0, 2)):
-        kinds = encoded_documents(data, tmp_path, 0, "cpu", Backbones("student-unscored"), fold)
+        kinds = SpokenEnglish(data, tmp_path, 0, "cpu", Backbones("student-unscored")).documents(fold)
         assert {len(of_kind) for of_kind in kinds.values()} == {20, 40}
     assert encoders == [("student-unscored", None)]

@@ -136,3 +136,29 @@ def test_int8_stays_within_half_a_step_of_each_channel():
     weight = torch.randn(5, 7, 3) * torch.tensor([1e-3, 1, 10, 0, 1e4])[:, None, None]
     error = (round_trip_int8(weight) - weight).abs().flatten(1).amax(1)
     assert (error <= weight.abs().flatten(1).amax(1) / 254 * 1.0001).all()
+
+
+def test_the_temperature_of_several_labels_is_the_likeliest_one():
+    torch.manual_seed(0)
+    task = TaskConfig("seen", "multi_label", ["a", "b"])
+    logits = torch.randn(500, 2).double() * 2
+    labels = torch.bernoulli(torch.sigmoid(logits / 2.5))
+
+    def loss(t):  # with the weak prior
+        return torch.nn.functional.binary_cross_entropy(torch.sigmoid(logits / t), labels) + 0.01 * np.log(t) ** 2
+
+    grid = np.arange(1, 4, 0.01)
+    likeliest = grid[np.argmin([loss(t) for t in grid])]
+    assert likeliest > 1.5 and abs(fit(task, logits, labels.int().numpy())["temperature"] - likeliest) < 0.011
+
+
+@pytest.mark.parametrize("score", ["constant", "spread"])
+def test_cuts_ascend_where_scores_do_not_differ_or_a_class_does_not_occur(score):
+    labels = np.array([0, 2] * 20)
+    outputs = (
+        torch.ones(40, 1)
+        if score == "constant"
+        else torch.from_numpy(labels)[:, None] + 0.01 * torch.arange(40)[:, None]
+    )
+    cuts = fit(ORDINAL, outputs, labels)["cuts"]
+    assert cuts[0] < cuts[1] and np.isfinite(cuts).all()

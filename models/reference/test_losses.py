@@ -106,3 +106,40 @@ def test_losses_reach_all_three_vectors():
     total = losses.contrastive(audio, joint, 0.07) + losses.contrastive(text, joint, 0.07)
     (total + losses.structure(audio, text, joint)).backward()
     assert all(v.grad.abs().sum() > 0 for v in vectors)
+
+
+def test_class_weights_are_the_root_of_the_inverse_frequency_and_bounded():
+    assert losses.class_weights(torch.tensor([10, 10])).tolist() == [1, 1]
+    found = losses.class_weights(torch.tensor([80, 20, 0]))
+    assert found.tolist() == pytest.approx([(1 / 2.4) ** 0.5, (1 / 0.6) ** 0.5, (1 / 0.15) ** 0.5])
+
+
+def test_adjusted_logits_carry_the_classes_shares():
+    # with equal logits the adjusted softmax is the prior, a class that never occurred counting as one document
+    p = losses.adjusted(torch.zeros(1, 3), torch.tensor([6, 3, 0])).softmax(1)
+    assert p[0].tolist() == pytest.approx([0.6, 0.3, 0.1])
+
+
+def test_classification_meets_imbalance_as_it_is_told():
+    logits, target, counts = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]), torch.tensor([3, 1])
+
+    def loss(imbalance):
+        return losses.classification(logits, target, counts, imbalance).item()
+
+    assert loss("none") == loss("weights") == pytest.approx(math.log(2))
+    assert loss("adjustment") == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
+    logits = torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])  # P(true) is 1/2 and 3/4
+    weight = [(0.5 / 0.75) ** 0.5, (0.5 / 0.25) ** 0.5]
+    expected = (weight[0] * math.log(2) + weight[1] * math.log(4 / 3)) / sum(weight)
+    assert loss("weights") == pytest.approx(expected)
+
+
+def test_multi_label_loss_is_the_binary_cross_entropy_of_each_label():
+    logits, target = torch.tensor([[0.5, -1.0], [2.0, 0.0]]), torch.tensor([[1, 0], [0, 1]])
+    counts = torch.tensor([[1, 1], [3, 1]])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, target.float()).item()
+    assert losses.multi_label(logits, target, counts, "none").item() == pytest.approx(expected)
+    # a label that one document in four has: its logit is shifted by log(1/3)
+    shifted = logits + torch.tensor([0.0, -math.log(3)])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(shifted, target.float()).item()
+    assert losses.multi_label(logits, target, counts, "adjustment").item() == pytest.approx(expected)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from metrics import auc, calibration_error, interval, macro_auc, macro_f1, over_repeats, paired_difference
+from metrics import (
+    auc,
+    calibration_error,
+    interval,
+    label_auc,
+    label_calibration_error,
+    label_f1,
+    macro_auc,
+    macro_f1,
+    over_repeats,
+    paired_difference,
+)
 
 
 @pytest.fixture
@@ -54,3 +65,20 @@ def test_a_difference_of_equals_is_zero_and_a_plain_one_is_found(labelled):
     better = paired_difference(macro_f1, truth, decided, guesses)
     assert better["mean"] > 0.2 and better["p"] < 0.01 and better["interval"][0] > 0
     assert over_repeats(macro_f1, truth, decided)["mean"] == pytest.approx(macro_f1(truth, decided[0]), abs=1e-3)
+
+
+def test_of_several_labels_each_is_judged_by_itself(labelled):
+    truth, p = labelled
+    several = (truth[:, None] == np.arange(3)).astype(int)
+    assert label_auc(several, p) == macro_auc(truth, p)
+    assert label_f1(several, p) == pytest.approx(f1_score(several, p > 0.5, average="macro"))
+    sure = np.tile([0.8, 0.2], (10, 1))
+    both = np.array([[1, 1]] * 4 + [[1, 0]] * 4 + [[0, 0]] * 2)
+    assert label_calibration_error(both, sure) == pytest.approx((0 + 0.2) / 2)
+
+
+def test_what_no_recording_has_is_not_judged():
+    assert np.isnan(label_auc(np.array([[0, 1]] * 3), np.ones((3, 2)))) and np.isnan(
+        macro_auc(np.zeros(3), np.ones((3, 2)))
+    )
+    assert interval(lambda t: float("nan") if t.all() else t.mean(), np.array([1, 0, 1, 1]))[1] < 1

@@ -1,89 +1,128 @@
-"""From the data folder to a checkpoint: teacher features, distillation, fusion, calibration.
+"""From recordings to a checkpoint: encoder rows, cross-validation, fusion, calibration.
 
     python train.py --data DIR [--cache DIR] [--out ../spoken-english/checkpoint] [--seed 0]
+    python train.py --data LIST.jsonl [--tasks FILE] [--encoders CHECKPOINT] [--out LIST/checkpoint] [--cuts 0]
 
-Every stage leaves its result in the cache, so that a stopped run goes on where it was. Uses a GPU if there is one.
+With the data folder, the built-in `spoken-english`, whose encoders are distilled first. With a list of your own
+documents (document_list.py says its form), any label set on frozen encoders. Its cross-validation is printed and
+written to `evaluation.json` beside the checkpoint.
+
+Every stage leaves its result in the cache, each fit of the cross-validation too, so that a stopped run goes on where it
+was. Uses a GPU if there is one.
 """
 
+import json
 import platform
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 import command
-import conformal
-from calibration import MODALITIES
 from checkpoint import save
-from cross_validation import STUDENTS, TASKS, cross_validated, cut_folds, encoded_documents, model_config
-from data import data_hash, sessions
-from fit_calibration import fit
-from hilbert import Hilbert, TaskConfig
-from outline import TRAINING_KINDS
-from rows import labels
-from students import speech_student, text_student
-from train_fusion import Trained, train
+from collection import Collection
+from cross_validation import calibrations, cross_validated, cut_folds, fitted, judged
+from hilbert import Hilbert
+from listed import Listed
+from spoken_english import CALIBRATED_ON, SpokenEnglish
+from train_fusion import Schedule, Trained
 from variants import WHOLE
 
-CALIBRATED_ON = (2,)  # the cut on which r was nearest to its mean over five (docs/decisions/0001)
-CREDITS = [
-    "speechocean762 (Zhang et al. 2021), CC BY 4.0",
-    "LibriSpeech train-clean-100, speakers 19, 26, 27 (Panayotov et al. 2015), CC BY 4.0",
-    "Picovoice speech-to-intent-benchmark, Apache-2.0",
-    "Simulated doctor-patient interviews (Fareez et al. 2022), CC BY 4.0",
-    "whisper-tiny.en (OpenAI), MIT",
-    "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0",
-]
+HELD_OUT = 0.2  # of the training documents' groups, for early stopping
 
 
-def calibrations(data: Path, cache: Path, seed: int, device: str) -> dict:
-    """`calibration` and `conformal`, fitted on the predictions for held-out sessions of one cross-validation."""
-    truth, _ = labels(data)
-    (fold_of,) = cut_folds(data, CALIBRATED_ON)
-    outputs = cross_validated(data, cache, seed, device, STUDENTS, WHOLE, CALIBRATED_ON)["whole"]
-
-    def for_each(fit_one, task: TaskConfig, *rest) -> dict:
-        return {m: fit_one(task, outputs[m][task.name][0], truth[task.name], *rest) for m in MODALITIES}
-
-    return {
-        "calibration": {t.name: for_each(fit, t) for t in TASKS},
-        "conformal": {t.name: for_each(conformal.fit, t, fold_of) for t in TASKS if conformal.has_sets(t)},
-    }
-
-
-def assemble(speech, text, trained: Trained) -> Hilbert:
-    model = Hilbert(model_config())
+def assemble(collection: Collection, trained: Trained) -> tuple[Hilbert, list[str]]:
+    """-> the whole model, the vocabulary"""
+    speech, text, vocabulary = collection.encoders()
+    model = Hilbert(collection.config())
     model.speech.load_state_dict(speech.state_dict())
     model.text.load_state_dict(text.state_dict())
     model.fusion.load_state_dict(trained.fusion.state_dict())
     model.moe.load_state_dict(trained.moe.state_dict())
-    return model
+    return model, vocabulary
 
 
-def main():
-    arguments = command.parser(__doc__, "../spoken-english/checkpoint").parse_args()
-    data, cache, seed = arguments.data, arguments.cache, arguments.seed
+def train(collection: Collection, out: Path, cuts: Sequence[int]):
+    """Writes the checkpoint, calibrated on the first of the cuts."""
+    kinds = collection.documents()
+    outputs = cross_validated(collection, WHOLE, cuts)["whole"]
+    trained = fitted(collection, [d for kind in collection.training_kinds for d in kinds[kind]], collection.seed)
+    first = {m: {task: every[0] for task, every in of_tasks.items()} for m, of_tasks in outputs.items()}
+    facts = collection.facts() | calibrations(collection, first, cut_folds(collection, cuts)[0])
+    facts["provenance"] |= {
+        "device": torch.cuda.get_device_name() if collection.device == "cuda" else "cpu",
+        "seed": collection.seed,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    model, vocabulary = assemble(collection, trained)
+    save(out, model, vocabulary, facts)
+
+
+def evaluation(collection: Collection, cuts: Sequence[int]) -> dict:
+    """What its cross-validation says of a list."""
+    report, _ = judged(collection, cuts=cuts)
+    counts = {}
+    for target in collection.targets:
+        truth = collection.truth()[target.name]
+        known = truth.classes[truth.known()]
+        each = (
+            known.sum(0)
+            if target.task.kind == "multi_label"
+            else [(known == c).sum() for c in range(len(target.task.labels))]
+        )
+        counts[target.name] = {label: int(n) for label, n in zip(target.task.labels, each)}
+    return {"cuts": list(cuts), "labels": counts, "model": report["whole"]}
+
+
+def table(report: dict) -> str:
+    """A line for each task and input, with 95 % intervals."""
+    lines = []
+    for modalities, tasks in report["model"].items():
+        for task, measured in tasks.items():
+            cells = [f"{task}, {modalities}:"]
+            for name in ("macro_f1", "macro_auc", "r"):
+                if name in measured:
+                    low, high = measured[name]["interval"]
+                    cells.append(f"{name} {measured[name]['mean']:.3f} ({low:.2f} to {high:.2f})")
+            lines.append(" ".join([*cells, f"calibration error {measured['calibration_error']:.3f}"]))
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None):
+    parser = command.parser(__doc__, None)
+    lists = parser.add_argument_group("with a list")
+    lists.add_argument(
+        "--tasks", type=Path, help="the file that declares them, if neither the list nor tasks.json does"
+    )
+    lists.add_argument("--encoders", type=Path, default=Path("../spoken-english/checkpoint"))
+    lists.add_argument("--name", help="of the bundle; else from the list's name")
+    lists.add_argument("--licence", default="NOASSERTION", help="SPDX expression of the weights' licence")
+    lists.add_argument("--credit", action="append", default=[], help="a source to credit; may be repeated")
+    lists.add_argument(
+        "--cuts", type=int, nargs="+", default=[0], help="of the groups into folds; the first calibrates"
+    )
+    lists.add_argument("--early-stopping", action="store_true", help="on a fifth of the groups of what is trained on")
+    a = parser.parse_args(argv)
     device = command.device()
     began = time.time()
-    print(f"{len(sessions(data))} sessions, device {device}", flush=True)
-    kinds = encoded_documents(data, cache, seed, device, STUDENTS)
-    trained = train(model_config(), [d for kind in TRAINING_KINDS for d in kinds[kind]], seed)
-    facts = {
-        "name": "spoken-english",
-        "licence": "CC-BY-4.0",
-        "credits": CREDITS,
-        **calibrations(data, cache, seed, device),
-        "provenance": {
-            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-            "seed": seed,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "data_sha256": data_hash(data),
-        },
-    }
-    speech = speech_student(data, cache, seed, device)
-    text, vocabulary = text_student(data, cache, seed, device)
-    save(arguments.out, assemble(speech, text, trained), vocabulary, facts)
-    print(f"checkpoint in {arguments.out} after {time.time() - began:.0f} s")
+    if a.data.is_dir():
+        a.out = a.out or Path("../spoken-english/checkpoint")
+        collection, cuts = SpokenEnglish(a.data, a.cache, a.seed, device), CALIBRATED_ON
+    else:
+        a.out = a.out or a.data.with_suffix("") / "checkpoint"
+        name = a.name or re.sub("[^a-z0-9]+", "-", a.data.stem.lower()).strip("-")[:64] or "list"
+        schedule = Schedule(held_out=HELD_OUT if a.early_stopping else 0.0)
+        facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
+        collection, cuts = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts), a.cuts
+        print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
+    train(collection, a.out, cuts)
+    if isinstance(collection, Listed):
+        report = evaluation(collection, cuts)
+        (a.out.parent / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+        print(table(report))
+    print(f"checkpoint in {a.out} after {time.time() - began:.0f} s")
 
 
 if __name__ == "__main__":

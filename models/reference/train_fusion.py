@@ -1,15 +1,17 @@
 """Trains the fusion and the experts on cached rows: first the representation without labels, then the tasks."""
 
+import copy
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from data import AT_RISK_BELOW
 from hilbert import HilbertConfig, MixtureOfExperts, Rows
-from losses import balance, contrastive, ordinal, router, structure
+from losses import balance, contrastive, router, structure
 from rows import Document, collate
+from targets import Goal, Target
 from variants import WHOLE, LinearHeads, Variant
 
 
@@ -28,21 +30,21 @@ class Schedule:
     balance_weight: float = 0.1
     router_weight: float = 0.02
     segment_weight: float = 1.0
-    fluency_weight: float = 0.5
     drop_text: float = 0.5  # of the documents lose their text
     drop_audio: float = 0.1  # or their audio
     audio_noise: float = 0.3  # deviation of the noise on standardised rows
     text_noise: float = 1.5  # text rows tell sessions apart, not levels: without it they are memorised
+    held_out: float = 0.0  # share of the people whose documents say when the second stage stops; 0: never early
 
 
+LOOK_EVERY, PATIENCE = 10, 8  # steps between looks at the held-out documents; looks without improvement that end it
 CONSTANT = 0.02  # deviation of a row's dimension up to which it is held constant
-CENTRE = 8.0  # scores are learnt around the middle of the scale
 
 
 class Trained(nn.Module):
     """Fusion and experts, with the heads that only training needs."""
 
-    def __init__(self, config: HilbertConfig, variant: Variant):
+    def __init__(self, config: HilbertConfig, variant: Variant, segment_scores: int = 0):
         super().__init__()
         self.config, self.variant = config, variant
         width = config.fusion.width
@@ -54,12 +56,9 @@ class Trained(nn.Module):
         self.contrast = nn.ModuleDict(
             {m: nn.Linear(width, config.fusion.contrast, bias=False) for m in ("audio", "text", "joint")}
         )
-        self.segment_score = nn.Linear(width, 4)
+        self.segment_score = nn.Linear(width, segment_scores) if segment_scores else None
         for name in ("null_audio", "null_text", "null_cross_audio", "null_cross_text"):
             nn.init.normal_(getattr(self.fusion, name), std=0.5)
-        for task in config.tasks:
-            if task.kind == "ordinal":
-                nn.init.constant_(self.moe.heads[task.name].bias, 0.3)
 
 
 class Standardiser:
@@ -69,6 +68,8 @@ class Standardiser:
         self.scales = {}
         for modality in ("audio", "text"):
             rows = torch.cat([getattr(d, modality) for d in documents])
+            if len(rows) < 2:  # a modality that no document has
+                rows = torch.zeros(2, rows.shape[1])
             self.scales[modality] = (rows.mean(0), rows.std(0).clamp(min=CONSTANT))
 
     def apply(self, rows: Rows, modality: str) -> Rows:
@@ -83,16 +84,27 @@ class Standardiser:
             # divided by almost nothing, a weight that does nothing would set the int8 scale of its whole channel
             linear.weight[:, deviation == CONSTANT] = 0
             linear.bias.sub_(linear.weight @ mean)
-        for task in model.config.tasks:
-            if task.kind == "ordinal":
-                model.moe.heads[task.name].bias.add_(CENTRE)
+
+
+@torch.no_grad()
+def fold_scale(head: nn.Linear, goal: Goal):
+    """From the scale in which a score was learnt to its own."""
+    head.weight.mul_(goal.scale.unit)
+    head.bias.mul_(goal.scale.unit).add_(goal.scale.centre)
 
 
 def drop(rows: Rows, which: Tensor) -> Rows:
     return replace(rows, mask=rows.mask * (~which)[:, None])
 
 
+def only(audio: Rows, text: Rows, modalities: str) -> tuple[Rows, Rows]:
+    """Without what is not among `audio`, `text` or `audio_text`."""
+    every = torch.ones(len(audio.rows), dtype=torch.bool)
+    return audio if "audio" in modalities else drop(audio, every), text if "text" in modalities else drop(text, every)
+
+
 CHUNK = 16  # documents padded together
+FEWEST_PAIRED = 4  # documents with audio and text for the contrast, as many as the unbiased CKA needs
 
 
 @dataclass
@@ -119,19 +131,27 @@ def fused_in_chunks(model: Trained, batch: list[Document], rows_of) -> Vectors:
         chunk = batch[i : i + CHUNK]
         audio, text = rows_of(chunk)
         fused = model.fusion(audio, text)
-        wanted = torch.zeros(*audio.mask.shape, 4)
-        for row, d in zip(wanted, chunk):
-            row[: len(d.scores)] = d.scores
-        error = ((model.segment_score(fused.audio_x) - wanted) ** 2).mean(2)  # [B, S]
-        error = (error * audio.mask).sum(1) / audio.mask.sum(1).clamp(min=1)
+        error = segment_error(model, fused.audio_x, audio.mask, chunk)
         has_audio = audio.mask.amax(1)
         parts.append((fused.audio, fused.text, fused.joint, fused.document, error, has_audio))
     return Vectors(batch, *(torch.cat(p) for p in zip(*parts)))
 
 
+def segment_error(model: Trained, x: Tensor, mask: Tensor, documents: list[Document]) -> Tensor:
+    """[B, S, D], [B, S] -> the mean squared error of each document's segment scores [B], 0 where there are none"""
+    if model.segment_score is None:
+        return torch.zeros(len(documents))
+    found = model.segment_score(x)  # [B, S, K]
+    wanted = torch.zeros_like(found)
+    for row, d in zip(wanted, documents):
+        row[: len(d.scores)] = d.scores
+    error = ((found - wanted) ** 2).mean(2)  # [B, S]
+    return (error * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
 def representation_loss(model: Trained, fused: Vectors, schedule: Schedule) -> Tensor:
-    speakers = torch.tensor([d.session for d in fused.documents])
-    same = speakers[:, None] == speakers[None, :]
+    people = torch.tensor([d.person for d in fused.documents])
+    same = people[:, None] == people[None, :]
     audio, text, joint = (model.contrast[m](getattr(fused, m)) for m in ("audio", "text", "joint"))
 
     if model.variant.objective == "direct":
@@ -151,41 +171,106 @@ def representation_loss(model: Trained, fused: Vectors, schedule: Schedule) -> T
     return loss
 
 
-def task_loss(model: Trained, fused: Vectors, schedule: Schedule, risk_weight: Tensor) -> Tensor:
+def labels_loss(outputs: dict[str, Tensor], documents: list[Document], goals: list[Goal]) -> Tensor:
+    """The goals' weighted sum. {task: [B, C]} -> scalar"""
+    return sum(g.target.weight * g.loss(outputs[g.target.name], documents) for g in goals)
+
+
+def task_loss(model: Trained, fused: Vectors, schedule: Schedule, goals: list[Goal]) -> Tensor:
     outputs, gates, logits = model.moe(fused.document)
-    total = torch.tensor([d.total for d in fused.documents]) - CENTRE
-    at_risk = torch.tensor([int(d.fluency < AT_RISK_BELOW) for d in fused.documents])
-    loss = ordinal(outputs["proficiency"][:, 0], total)
-    loss = loss + schedule.fluency_weight * functional.cross_entropy(outputs["fluency"], at_risk, risk_weight)
+    loss = labels_loss(outputs, fused.documents, goals)
     if gates is not None:
         loss = loss + schedule.router_weight * router(gates, logits)
-    segments = (fused.segment_error * fused.has_audio).sum() / fused.has_audio.sum().clamp(min=1)
-    return loss + schedule.segment_weight * segments
+    if model.segment_score is not None:
+        segments = (fused.segment_error * fused.has_audio).sum() / fused.has_audio.sum().clamp(min=1)
+        loss = loss + schedule.segment_weight * segments
+    return loss
+
+
+class EarlyStopping:
+    """Keeps the state that had the least loss on documents that are not trained on."""
+
+    def __init__(self, model: Trained, loss_of: Callable[[], Tensor]):
+        self.model, self.loss_of = model, loss_of
+        self.least, self.state, self.waited = math.inf, {}, 0
+
+    @torch.no_grad()
+    def goes_on(self) -> bool:
+        """Looks once more; whether the last `PATIENCE` looks saw any improvement."""
+        self.model.eval()
+        loss = self.loss_of().item()
+        self.model.train()
+        self.waited += 1
+        if loss < self.least:
+            self.least, self.state, self.waited = loss, copy.deepcopy(self.model.state_dict()), 0
+        return self.waited < PATIENCE
+
+    def restore(self):
+        self.model.load_state_dict(self.state)
+
+
+def without_some(documents: list[Document], share: float, generator: torch.Generator) -> tuple[list, list]:
+    """-> most of the documents, and those of a share of the people with labels, of one at least"""
+    people = sorted({d.person for d in documents if d.targets})
+    count = max(1, round(share * len(people)))
+    chosen = {people[i] for i in torch.randperm(len(people), generator=generator)[:count].tolist()}
+    return [d for d in documents if d.person not in chosen], [d for d in documents if d.person in chosen]
+
+
+class Views:
+    """Standardised rows of documents, as the stages of the training see them."""
+
+    def __init__(self, documents: list[Document], schedule: Schedule, variant: Variant, generator: torch.Generator):
+        self.standardiser = Standardiser(documents)
+        self.schedule, self.variant, self.generator = schedule, variant, generator
+
+    def plain(self, chunk: list[Document]) -> tuple[Rows, Rows]:
+        audio, text = (self.standardiser.apply(collate(chunk, m), m) for m in ("audio", "text"))
+        return only(audio, text, self.variant.modalities)
+
+    def blurred(self, chunk: list[Document]) -> tuple[Rows, Rows]:
+        def blur(rows: Rows, deviation: float) -> Rows:
+            return replace(rows, rows=rows.rows + deviation * torch.randn(rows.rows.shape, generator=self.generator))
+
+        audio, text = self.plain(chunk)
+        return blur(audio, self.schedule.audio_noise), blur(text, self.schedule.text_noise)
+
+    def with_one_left_out(self, chunk: list[Document]) -> tuple[Rows, Rows]:
+        """Blurred, and at random without one of two modalities."""
+        audio, text = self.blurred(chunk)
+        draw = torch.rand(len(chunk), generator=self.generator)
+        both = (audio.mask.amax(1) * text.mask.amax(1)) > 0
+        audio = drop(audio, both & (draw > 1 - self.schedule.drop_audio))
+        text = drop(text, both & (draw < self.schedule.drop_text))
+        return audio, text
 
 
 def train(
     config: HilbertConfig,
+    targets: list[Target],
     documents: list[Document],
     seed: int,
     schedule: Schedule = Schedule(),
     variant: Variant = WHOLE,
 ) -> Trained:
-    """The result reads raw rows and scores on the experts' scale."""
+    """The result reads raw rows and scores on the targets' own scales."""
     torch.manual_seed(seed)
-    model = Trained(config, variant)
-    standardiser = Standardiser(documents)
-    risk = sum(d.fluency < AT_RISK_BELOW for d in documents) / len(documents)
-    risk_weight = torch.tensor([0.5 / (1 - risk), 0.5 / max(risk, 0.05)]).sqrt()
     generator = torch.Generator().manual_seed(seed)
+    model = Trained(config, variant, documents[0].scores.shape[1])
+    unseen = []
+    if schedule.held_out:
+        documents, unseen = without_some(documents, schedule.held_out, generator)
+    views = Views(documents, schedule, variant, generator)
+    goals = [Goal(t, documents) for t in targets]
+    scored = [(model.moe.heads[g.target.name], g) for g in goals if g.target.task.kind == "ordinal"]
+    for head, goal in scored:
+        nn.init.constant_(head.bias, goal.scale.start)
 
-    def blurred(rows: Rows, deviation: float) -> Rows:
-        return replace(rows, rows=rows.rows + deviation * torch.randn(rows.rows.shape, generator=generator))
-
-    def stage(steps, groups, loss_of):
+    def stage(documents, steps, groups, loss_of, stopping=None):
         optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
         rates = [g["lr"] for g in groups]
         rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
-        for _ in range(steps):
+        for step in range(steps):
             chosen = torch.randperm(len(documents), generator=generator)[: schedule.batch].tolist()
             loss = loss_of([documents[i] for i in chosen])
             optimiser.zero_grad()
@@ -193,44 +278,46 @@ def train(
             nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             rate.step()
-
-    def rows_of(chunk):
-        audio, text = (standardiser.apply(collate(chunk, m), m) for m in ("audio", "text"))
-        return blurred(audio, schedule.audio_noise), blurred(text, schedule.text_noise)
-
-    def with_one_left_out(chunk):
-        audio, text = rows_of(chunk)
-        draw = torch.rand(len(chunk), generator=generator)
-        if variant.modalities == "audio":
-            return audio, drop(text, draw >= 0)
-        if variant.modalities == "text":
-            return drop(audio, draw >= 0), text
-        return drop(audio, draw > 1 - schedule.drop_audio), drop(text, draw < schedule.drop_text)
+            if stopping and (step + 1) % LOOK_EVERY == 0 and not stopping.goes_on():
+                break
 
     def first(batch):
-        return representation_loss(model, fused_in_chunks(model, batch, rows_of), schedule)
+        return representation_loss(model, fused_in_chunks(model, batch, views.blurred), schedule)
 
     def second(batch):
-        return task_loss(model, fused_in_chunks(model, batch, with_one_left_out), schedule, risk_weight)
+        return task_loss(model, fused_in_chunks(model, batch, views.with_one_left_out), schedule, goals)
+
+    def on_unseen():
+        fused = fused_in_chunks(model, unseen, views.plain)
+        return labels_loss(model.moe(fused.document)[0], fused.documents, goals)
 
     model.train()
-    if variant.contrasts:
-        stage(schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
+    paired = [d for d in documents if len(d.audio) and len(d.text)]
+    if variant.contrasts and len(paired) >= FEWEST_PAIRED:
+        stage(paired, schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
     fusion = {"params": list(model.fusion.parameters()), "lr": schedule.second_rate * schedule.fusion_share}
     rest = [p for name, p in model.named_parameters() if not name.startswith("fusion.")]
-    stage(schedule.second_steps, [fusion, {"params": rest, "lr": schedule.second_rate}], second)
+    stopping = EarlyStopping(model, on_unseen) if unseen else None
+    stage(documents, schedule.second_steps, [fusion, {"params": rest, "lr": schedule.second_rate}], second, stopping)
+    if stopping:
+        stopping.restore()
     model.eval()
-    standardiser.fold(model)
+    views.standardiser.fold(model)
+    for head, goal in scored:
+        fold_scale(head, goal)
     return model
 
 
-@torch.inference_mode()
 def predict(model: Trained, documents: list[Document], modalities: str) -> dict[str, Tensor]:
     """-> {task: [N, C]} from `audio`, `text` or `audio_text`"""
-    audio, text = collate(documents, "audio"), collate(documents, "text")
-    everyone = torch.ones(len(documents), dtype=torch.bool)
-    if "audio" not in modalities:
-        audio = drop(audio, everyone)
-    if "text" not in modalities:
-        text = drop(text, everyone)
+    parts = [predict_some(model, documents[i : i + AT_ONCE], modalities) for i in range(0, len(documents), AT_ONCE)]
+    return {task: torch.cat([p[task] for p in parts]) for task in parts[0]}
+
+
+AT_ONCE = 64  # documents padded together to be predicted
+
+
+@torch.inference_mode()
+def predict_some(model: Trained, documents: list[Document], modalities: str) -> dict[str, Tensor]:
+    audio, text = only(collate(documents, "audio"), collate(documents, "text"), modalities)
     return model.moe(model.fusion(audio, text).document)[0]
