@@ -53,6 +53,7 @@ def speech_backbone(
         encoder = whisper_tiny()
     else:
         raise ValueError(f"speech backbone {name!r}, expected student, student-unscored, whisper-tiny.en or ge2e")
+    encoder = encoder.to(device)
     return lambda samples: audio_rows(encoder, samples, SegmentConfig(), STUDENT_MEL)
 
 
@@ -66,4 +67,5 @@ def text_backbone(name: str, data: Path, cache: Path, seed: int, device: str) ->
         encoder.layers = encoder.layers[: int(name[-1])]
     else:
         raise ValueError(f"text backbone {name!r}, expected student, minilm-l6 or minilm-l3")
+    encoder = encoder.to(device)
     return lambda cues: text_rows(encoder, cues, vocabulary)

@@ -15,9 +15,9 @@ def probabilities(task: TaskConfig, output: Tensor, calibration: dict) -> Tensor
     multi_label: sigmoid(logit / T).
     """
     if task.kind == "ordinal":
-        cuts = torch.as_tensor(calibration["cuts"], dtype=output.dtype)
+        cuts = torch.as_tensor(calibration["cuts"], dtype=output.dtype, device=output.device)
         above = torch.sigmoid(calibration["slope"] * (output - cuts))  # [B, labels - 1]
-        ones = torch.ones(len(output), 1, dtype=output.dtype)
+        ones = torch.ones_like(output)  # [B, 1]
         return torch.cat([ones, above], 1) - torch.cat([above, 0 * ones], 1)
     if task.kind == "multi_label":
         return torch.sigmoid(output / calibration["temperature"])

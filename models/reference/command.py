@@ -1,9 +1,13 @@
 """The command line that the long runs share."""
 
 import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import torch
+import devices
 
 
 def parser(description: str, out: str | None) -> argparse.ArgumentParser:
@@ -16,5 +20,22 @@ def parser(description: str, out: str | None) -> argparse.ArgumentParser:
     return result
 
 
+@contextmanager
+def stopwatch(cache: Path) -> Iterator[Callable[[], float]]:
+    """Gives a function: seconds of this run and of those before it with this cache, even if stopped, not if killed."""
+    path, began = cache / "wall-time.json", time.time()
+    before = json.loads(path.read_text()) if path.exists() else 0.0
+
+    def seconds() -> float:
+        return before + time.time() - began
+
+    try:
+        yield seconds
+    finally:
+        if not devices.rank():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(seconds()))
+
+
 def device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return devices.start()

@@ -34,11 +34,14 @@ from variants import WHOLE, Variant
 CUTS = (0, 1, 2, 3, 4)
 
 
-def fitted(collection: Collection, documents: list[Document], seed: int, variant: Variant = WHOLE) -> Trained:
-    """A fusion trained on some of a collection's documents."""
-    config, one = collection.config(), documents[0]
+def fitted(
+    collection: Collection, documents: list[Document], seed: int, name: str = "whole", variant: Variant = WHOLE
+) -> Trained:
+    """A fusion trained on some of a collection's documents; its curve is kept by `name`."""
+    c, config, one = collection, collection.config(), documents[0]
     config.fusion.audio_row, config.fusion.text_row = one.audio.shape[1], one.text.shape[1]
-    return train(config, collection.targets, documents, seed, collection.schedule, variant)
+    curve = c.cache / "outputs" / f"{c.name}, {variant}, {name}.jsonl"
+    return train(config, c.targets, documents, seed, c.schedule, variant, c.device, curve)
 
 
 def held_out_outputs(collection: Collection, variant: Variant, fold: Fold) -> dict:
@@ -49,7 +52,7 @@ def held_out_outputs(collection: Collection, variant: Variant, fold: Fold) -> di
         training = [d for kind in collection.training_kinds for d in kinds[kind] if not inside[d.recording]]
         testing = {kind: [d for d in kinds[kind] if inside[d.recording]] for kind in collection.testing_kinds}
         seed = collection.seed + 100 * fold.cut + fold.number
-        model = with_int8_weights(fitted(collection, training, seed, variant))
+        model = with_int8_weights(fitted(collection, training, seed, str(fold), variant))
         print(f"{collection.name}, {variant}: cut {fold.cut}, fold {fold.number} done", flush=True)
         return {kind: {m: predict(model, testing[kind], m) for m in MODALITIES} for kind in collection.testing_kinds}
 
@@ -109,17 +112,18 @@ def f1_of(truth: np.ndarray, found: np.ndarray) -> float:
 
 
 def scored(task: TaskConfig, truth: Truth, outputs: np.ndarray, p: np.ndarray) -> dict:
-    """What recordings with labels say of outputs [cuts, N, C] and probabilities [cuts, N, labels]."""
+    """What recordings with labels say of outputs [cuts, N, C] and probabilities [cuts, N, labels].
+
+    What is not defined for these labels, as the AUC of one class, is left out.
+    """
     f1, area, error = f1_of, macro_auc, calibration_error
     if task.kind == "multi_label":
         f1, area, error = label_f1, label_auc, label_calibration_error
-    result = {
-        "macro_f1": over_repeats(f1, truth.classes, p),
-        "macro_auc": over_repeats(area, truth.classes, p),
-        "calibration_error": round(float(np.mean([error(truth.classes, one) for one in p])), 3),
-    }
-    if truth.scores is not None:
-        result["r"] = over_repeats(correlation, truth.scores, outputs[:, :, 0])
+    measures = {"macro_f1": (f1, truth.classes, p), "macro_auc": (area, truth.classes, p)}
+    if truth.scores is not None and np.ptp(truth.scores):
+        measures["r"] = (correlation, truth.scores, outputs[:, :, 0])
+    result = {n: over_repeats(*m) for n, m in measures.items() if not np.isnan(m[0](m[1], m[2][0]))}
+    result["calibration_error"] = round(float(np.mean([error(truth.classes, one) for one in p])), 3)
     return result
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+import devices
 from augment import Augmentation, revoiced, spoiled
 from batches import a_pass, of_like_length
 from compression import compress
@@ -118,11 +119,11 @@ class Distillation(nn.Module):
 
 
 def distil(model: Distillation, teacher: SpeechEncoder, batches: Batches, passes: int, rate: float, path: Path):
-    """Goes on from the state in `path` if there is one; bfloat16 activations, float32 weights and losses."""
+    """Goes on from the state in `path` if there is one; float32 weights and losses, activations as `devices` says."""
     device = next(model.parameters()).device
 
     def loss_of(clean: Tensor, mel: Tensor, mask: Tensor):
-        with torch.autocast(device.type, torch.bfloat16):
+        with devices.activations(device.type):
             return model(teacher, clean, mel, mask)
 
     schedule = Schedule(passes * batches.a_pass(), rate)

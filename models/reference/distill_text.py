@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import devices
 from data import sessions
 from hilbert import TextConfig, TextEncoder
 from pruning import strongest_neurons
@@ -122,7 +123,7 @@ def train(
         for g in torch.randperm(len(groups), generator=generator).tolist():
             chosen = groups[g]
             longest = int(lengths[chosen].max())
-            with torch.autocast(device, torch.bfloat16):
+            with devices.activations(device):
                 rows = student(ids[chosen, :longest].to(device), mask[chosen, :longest].to(device))
             wanted = targets[chosen].to(device)
             cosine = functional.cosine_similarity(rows.float(), wanted).mean()

@@ -49,6 +49,7 @@ def audio_rows_and_frames(
     spans = segment(samples, config)
     rows, every = torch.zeros(len(spans), 2 * encoder.config.width), [torch.zeros(0)] * len(spans)
     order = sorted(range(len(spans)), key=lambda i: spans[i][1] - spans[i][0])
+    device = encoder.conv1.weight.device
     with torch.inference_mode():
         for i in range(0, len(order), 8):
             chosen = order[i : i + 8]
@@ -56,7 +57,8 @@ def audio_rows_and_frames(
             longest = int(masks.sum(1).max())
             # what is masked and beyond the convolutions' reach changes nothing
             length = min(mel.frames, -(-(longest + CONV_REACH) // 4) * 4)
-            found, frames, kept = encoder.rows_and_frames(mels[:, :, :length], masks[:, :length])
+            mels, masks = mels[:, :, :length].to(device), masks[:, :length].to(device)
+            found, frames, kept = (x.cpu() for x in encoder.rows_and_frames(mels, masks))
             rows[chosen] = found.float()
             for j, x, real in zip(chosen, frames.float(), kept):
                 every[j] = x[real > 0]
@@ -69,13 +71,14 @@ def text_rows(encoder: TextEncoder, cues: list[Cue], vocabulary: list[str]) -> t
     if not packed:
         return torch.zeros(0, encoder.config.width), packed
     with torch.inference_mode():
-        return encoder(*cue_inputs(packed, encoder.config.max_tokens)).float(), packed
+        ids, mask = (x.to(encoder.tokens.weight.device) for x in cue_inputs(packed, encoder.config.max_tokens))
+        return encoder(ids, mask).float().cpu(), packed
 
 
 def one_document(rows: Tensor, middles: list[float], width: int) -> Rows:
-    """A batch of one; an absent modality is one masked row."""
+    """A batch of one, on the rows' device; an absent modality is one masked row."""
     if len(rows) == 0:
         empty = torch.zeros(1, 1)
-        return Rows(torch.zeros(1, 1, width), empty, empty.clone(), empty.clone())
-    ones = torch.ones(1, len(rows))
-    return Rows(rows[None], torch.tensor([middles], dtype=torch.float64), ones, torch.zeros(1, len(rows)))
+        return Rows(torch.zeros(1, 1, width), empty, empty.clone(), empty.clone()).to(rows.device)
+    times, ones = torch.tensor([middles], dtype=torch.float64), torch.ones(1, len(rows))
+    return Rows(rows[None], times, ones, torch.zeros(1, len(rows))).to(rows.device)

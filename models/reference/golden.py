@@ -39,14 +39,31 @@ def documents(samples: np.ndarray, cues: list[Cue]) -> dict[str, tuple[tuple[int
     }
 
 
+def inputs_of(samples: np.ndarray, span: tuple | None, cues: list[Cue], vocabulary: list[str], config: dict) -> dict:
+    """What both encoders are fed of a document, and where it lies in time; absent modalities have no inputs."""
+    inputs, most = {}, config["model"]["text"]["max_tokens"]
+    if span:
+        piece = samples[span[0] : span[1]]
+        spans = segment(piece, SegmentConfig(**config["segmentation"]))
+        inputs["segments"] = spans
+        inputs["log_mel"], inputs["mel_mask"] = segment_inputs(piece, spans, LogMelConfig(**config["log_mel"]))
+        inputs["audio_middles"] = [(a + b) / 2 / RATE for a, b in spans]
+    if cues:
+        rows = inputs["token_rows"] = token_rows(cues, vocabulary, most)
+        inputs["tokens"], inputs["token_mask"] = cue_inputs(rows, most)
+        inputs["text_middles"] = [middle(r.start_s, r.end_s) for r in rows]
+    return inputs
+
+
 def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor]:
-    """Every stage's output of one document, absent modalities left out."""
-    out = {}
-    audio, text = torch.zeros(0, model.config.fusion.audio_row), torch.zeros(0, model.config.fusion.text_row)
+    """Every stage's output of one document, on the model's device, absent modalities left out."""
+    out, device = {}, model.fusion.null_audio.device
+    fusion = model.config.fusion
+    audio, text = (torch.zeros(0, width, device=device) for width in (fusion.audio_row, fusion.text_row))
     if "log_mel" in inputs:
-        audio = out["audio_rows"] = model.speech(inputs["log_mel"], inputs["mel_mask"])
+        audio = out["audio_rows"] = model.speech(inputs["log_mel"].to(device), inputs["mel_mask"].to(device))
     if "tokens" in inputs:
-        text = out["text_rows"] = model.text(inputs["tokens"], inputs["token_mask"])
+        text = out["text_rows"] = model.text(inputs["tokens"].to(device), inputs["token_mask"].to(device))
     logits, fused = model(
         one_document(audio, inputs.get("audio_middles", []), audio.shape[1]),
         one_document(text, inputs.get("text_middles", []), text.shape[1]),
@@ -81,26 +98,19 @@ def main():
     model, vocabulary, config = load(arguments.checkpoint)
     sets = {"f32": model, "int8": with_int8_weights(model)}
     samples, _ = soundfile.read(arguments.sample / "session.wav", dtype="float32")
-    mel, segmentation = LogMelConfig(**config["log_mel"]), SegmentConfig(**config["segmentation"])
     tensors = {}
     for name, (span, cues) in documents(samples, transcript.read(arguments.sample / "session.srt")).items():
-        inputs = {}
+        inputs = inputs_of(samples, span, cues, vocabulary, config)
         if span:
-            piece = samples[span[0] : span[1]]
-            spans = segment(piece, segmentation)
-            inputs["log_mel"], inputs["mel_mask"] = segment_inputs(piece, spans, mel)
-            inputs["audio_middles"] = [(a + b) / 2 / RATE for a, b in spans]
             tensors[f"inputs/{name}/range"] = torch.tensor(span)
-            tensors[f"inputs/{name}/segments"] = torch.tensor(spans)
-            kept = 1 if name == "typical" else len(spans)  # the typical document keeps its first segment's log-mel only
+            tensors[f"inputs/{name}/segments"] = torch.tensor(inputs["segments"])
+            # the typical document keeps its first segment's log-mel only
+            kept = 1 if name == "typical" else len(inputs["segments"])
             tensors[f"inputs/{name}/log_mel"] = inputs["log_mel"][:kept]
         if cues:
-            rows = token_rows(cues, vocabulary, model.config.text.max_tokens)
-            inputs["tokens"], inputs["token_mask"] = cue_inputs(rows, model.config.text.max_tokens)
-            inputs["text_middles"] = [middle(r.start_s, r.end_s) for r in rows]
             tensors[f"inputs/{name}/tokens"] = inputs["tokens"]
             tensors[f"inputs/{name}/token_mask"] = inputs["token_mask"]
-            times = [[float("nan")] * 2 if r.start_s is None else [r.start_s, r.end_s] for r in rows]
+            times = [[float("nan")] * 2 if r.start_s is None else [r.start_s, r.end_s] for r in inputs["token_rows"]]
             tensors[f"inputs/{name}/cue_times"] = torch.tensor(times, dtype=torch.float64)
             text = json.dumps([vars(c) for c in cues]).encode()
             tensors[f"inputs/{name}/cues_json"] = torch.tensor(list(text), dtype=torch.uint8)

@@ -352,6 +352,9 @@ class Rows:
     mask: Tensor  # [B, S] 1 at real rows
     log_size: Tensor  # [B, S] log of how many rows each one stands for; 0 unless merged
 
+    def to(self, device: str) -> "Rows":
+        return Rows(*(x.to(device) for x in vars(self).values()))
+
 
 @dataclass
 class Fused:

@@ -13,6 +13,7 @@ import soundfile
 import torch
 from scipy.signal import resample_poly
 
+import devices
 from checkpoint import load, with_int8_weights
 from collection import Collection, Truth
 from data import Fold, group_folds
@@ -73,12 +74,14 @@ class Listed(Collection):
     def documents(self, left_out: Fold | None = None) -> dict[str, list[Document]]:
         rows = self.cache / "rows"
         tasks = [
-            (self.checkpoint, e, sound, self.encoders_sha256, rows) for e, sound in zip(self.entries, self.contents)
+            (self.checkpoint, e, sound, self.encoders_sha256, rows, self.device)
+            for e, sound in zip(self.entries, self.contents)
         ]
-        missing = [task for task in tasks if not all(path.exists() for path in places(*task[1:]))]
+        missing = [task for task in tasks if not all(path.exists() for path in places(*task[1:5]))]
         if missing:
             print(f"{len(missing)} documents to encode", flush=True)
-            spread(encoded, missing, self.device)
+            spread(encoded, devices.shares(missing)[devices.rank()], self.device)
+        devices.wait()
         groups = sorted({e.group for e in self.entries})
         result = []
         for i, (entry, task) in enumerate(zip(self.entries, tasks)):
@@ -140,10 +143,10 @@ def loaded(folder: Path):
 
 
 @lru_cache(1)
-def encoders_of(folder: Path):
+def encoders_of(folder: Path, device: str):
     """Both encoders with the int8 weights that ship, vocabulary, segmentation and log-mel."""
     model, vocabulary, config = loaded(folder)
-    model = with_int8_weights(model).requires_grad_(False)
+    model = with_int8_weights(model).requires_grad_(False).to(device)
     return (
         model.speech,
         model.text,
@@ -169,17 +172,17 @@ def places(entry: Entry, sound: str | None, encoders: str, folder: Path) -> tupl
     return tuple(folder / f"{m}-{digest([one, encoders])[:32]}.pt" for m, one in (("audio", sound), ("text", said)))
 
 
-def encoded(checkpoint: Path, entry: Entry, sound: str | None, encoders: str, folder: Path) -> dict:
+def encoded(checkpoint: Path, entry: Entry, sound: str | None, encoders: str, folder: Path, device: str) -> dict:
     """Rows and middles of both modalities of a document, kept in `folder`."""
 
     def heard() -> dict:
-        speech, _, _, segmentation, mel = encoders_of(checkpoint)
+        speech, _, _, segmentation, mel = encoders_of(checkpoint, device)
         samples = np.zeros(0, np.float32) if entry.recording is None else samples_of(entry.recording, mel.sample_rate)
         rows, spans = audio_rows(speech, samples, segmentation, mel)
         return {"audio": rows, "audio_middles": [(a + b) / 2 / mel.sample_rate for a, b in spans]}
 
     def read_cues() -> dict:
-        _, text, vocabulary, _, _ = encoders_of(checkpoint)
+        _, text, vocabulary, _, _ = encoders_of(checkpoint, device)
         rows, packed = text_rows(text, entry.cues, vocabulary)
         return {"text": rows, "text_middles": [middle(r.start_s, r.end_s) for r in packed]}
 

@@ -1,4 +1,7 @@
-"""The training loop of every stage: it can be killed at any instant and goes on to the same result."""
+"""The training loop of every stage: it can be killed at any instant and goes on to the same result.
+
+Under `torchrun` every process takes an equal share of each batch. The curve then shows process 0's share.
+"""
 
 import json
 import math
@@ -11,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
+
+import devices
 
 SAVE_EVERY_S = 60.0
 
@@ -27,6 +32,36 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         return min((step + 1) / self.warm_up, 0.5 * (1 + math.cos(math.pi * min(step / self.steps, 1))) + 1e-3)
+
+
+class Curve:
+    """Means of the loss's parts, a line for every hundredth of the steps."""
+
+    def __init__(self, steps: int):
+        self.every = max(1, steps // 100)
+        self.lines, self.sums = [], {}
+
+    def add(self, step: int, parts: dict[str, float]):
+        for part, value in parts.items():
+            self.sums[part] = self.sums.get(part, 0.0) + value
+        if (step + 1) % self.every == 0:
+            means = {part: round(value / self.every, 5) for part, value in self.sums.items()}
+            self.lines.append({"step": step + 1, **means})
+            self.sums = {}
+
+    def write(self, path: Path):
+        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+
+
+def my_share(batch: list[Tensor]) -> tuple[list[Tensor], float]:
+    """This process's examples, and what their mean loss counts for in the mean over processes."""
+    sizes = {len(x) for x in batch}
+    if devices.count() == 1:
+        return batch, 1.0
+    if len(sizes) != 1 or min(sizes) < devices.count():
+        raise ValueError(f"a batch of {sorted(sizes)} examples, expected one number, at least {devices.count()}")
+    mine = [x[devices.rank() :: devices.count()] for x in batch]
+    return mine, len(mine[0]) * devices.count() / len(batch[0])
 
 
 def run(
@@ -48,29 +83,31 @@ def run(
     """
     optimiser = torch.optim.AdamW(model.parameters(), schedule.rate, weight_decay=schedule.weight_decay)
     device = next(model.parameters()).device
-    first, curve, sums = 0, [], {}
-    if path.exists():
+    first, curve = 0, Curve(schedule.steps)
+    if devices.agreed(path.exists()):
         state = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
-        first, curve = state["step"], state["curve"]
+        first, curve.lines = state["step"], state["curve"]
         if first < schedule.steps:
             optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["random"].cpu())
-            sums = state["sums"]
+            curve.sums = state["sums"]
 
     def save(step: int):
+        if devices.rank():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        state = {"model": model.state_dict(), "step": step, "curve": curve}
+        state = {"model": model.state_dict(), "step": step, "curve": curve.lines}
         if step < schedule.steps:
-            state |= {"optimiser": optimiser.state_dict(), "random": torch.get_rng_state(), "sums": sums}
+            state |= {"optimiser": optimiser.state_dict(), "random": torch.get_rng_state(), "sums": curve.sums}
         torch.save(state, partial)
         partial.rename(path)
-        path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
+        curve.write(path.with_suffix(".jsonl"))
 
-    every = max(1, schedule.steps // 100)
     saved = time.monotonic()
     model.train()
+    step_loss = devices.averaged(model, loss_of)
     steps = range(first, schedule.steps)
     # a generator of its own: the loader would draw from the one that dropout uses
     loader = DataLoader(
@@ -80,19 +117,17 @@ def run(
     for step, batch in zip(steps, bar):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate * schedule.factor(step)
-        loss, parts = loss_of(*(x.to(device) for x in batch))
+        mine, share = my_share(batch)
+        loss, parts = step_loss(*(x.to(device) for x in mine))
         optimiser.zero_grad()
-        loss.backward()
+        (loss * share).backward()
         nn.utils.clip_grad_norm_(model.parameters(), schedule.clip, error_if_nonfinite=True)
         optimiser.step()
-        for part, value in parts.items():
-            sums[part] = sums.get(part, 0.0) + value
-        if (step + 1) % every == 0:
-            curve.append({"step": step + 1, **{part: round(value / every, 5) for part, value in sums.items()}})
-            sums = {}
+        curve.add(step, parts)
         if time.monotonic() - saved > save_every_s:
             save(step + 1)
             saved = time.monotonic()
     if first < schedule.steps:
         save(schedule.steps)
+    devices.wait()
     model.eval()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import devices
 from backbones import Backbones, SpeechRows, TextRows, speech_backbone, text_backbone
 from calibration import MODALITIES
 from collection import Collection, Truth
@@ -128,15 +129,18 @@ class SpokenEnglish(Collection):
         return folds(sessions(self.data), cut)
 
     def encoders(self):
-        speech = speech_student(self.data, self.cache, self.seed, self.device)
-        return speech, *text_student(self.data, self.cache, self.seed, self.device)
+        where = self.data, self.cache, self.seed, self.device
+        return speech_student(*where), *text_student(*where)
 
     def facts(self) -> dict:
         return {
             "name": "spoken-english",
             "licence": "CC-BY-4.0",
             "credits": CREDITS,
-            "provenance": {"data_sha256": data_hash(self.data)},
+            "provenance": {
+                "data_sha256": data_hash(self.data),
+                "precision": devices.precision(self.device),
+            },
         }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+import devices
 from corpus import scored, unscored
 from data import Fold, sessions
 from distill_speech import STUDENT as SPEECH
@@ -32,12 +33,12 @@ def distilled(
 ) -> SpeechEncoder:
     """Started on the segments of `start`, distilled on those of `corpus`, kept in `path`."""
     student = SpeechEncoder(SPEECH)
-    if not path.exists():
+    if not devices.agreed(path.exists()):
         torch.manual_seed(seed)
         teacher = whisper_tiny()
         model = Distillation(teacher, SPEECH, examples(start)).to(device)
         distil(model, teacher.to(device), Batches(corpus, seed), passes, SPEECH_RATE, path.with_suffix(".pt"))
-        save_file({k: v.cpu() for k, v in model.student.state_dict().items()}, path)
+        kept(model.student, path)
     student.load_state_dict(load_file(path))
     return student.eval().requires_grad_(False)
 
@@ -46,7 +47,7 @@ def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: Fo
     """Distilled on book chapters, spoken orders and the scored sessions, but for those of the fold left out."""
     path = cache / ("speech.safetensors" if left_out is None else f"speech-{left_out}.safetensors")
     heard, others = [], []
-    if not path.exists():
+    if not devices.agreed(path.exists()):
         every = sessions(data)
         chosen = range(len(every)) if left_out is None else np.flatnonzero(~left_out.holds(every))
         heard, others = scored(data, chosen), unscored(data)
@@ -56,22 +57,32 @@ def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: Fo
 def unscored_speech_student(data: Path, cache: Path, seed: int, device: str) -> SpeechEncoder:
     """Distilled on book chapters and spoken orders alone: what a student is worth on speech unlike all it has heard."""
     path = cache / "speech-unscored.safetensors"
-    corpus = [] if path.exists() else unscored(data)
+    corpus = [] if devices.agreed(path.exists()) else unscored(data)
     return distilled(corpus, corpus, UNSCORED_PASSES, path, seed, device)
 
 
 def text_student(data: Path, cache: Path, seed: int, device: str) -> tuple[TextEncoder, list[str]]:
-    """Distilled on texts of no scored speaker, over the vocabulary cut to those texts and the recogniser's."""
+    """Distilled on texts of no scored speaker, over the vocabulary cut to those texts and the recogniser's.
+
+    It takes minutes: of several processes each does all of it, and the first one's is kept.
+    """
     full, texts = minilm_vocabulary(), distillation_texts(data)
     vocabulary = cut_vocabulary(full, texts + recogniser_texts(data), TEXT.vocabulary)
     path = cache / "text.safetensors"
     student = TextEncoder(TEXT)
-    if not path.exists():
+    if not devices.agreed(path.exists()):
         torch.manual_seed(seed)
         teacher = minilm()
         model = text_from_teacher(teacher, full, vocabulary, texts)
         targets = teacher_rows(teacher, full, texts)
-        train_text(model, vocabulary, texts, targets, TEXT_EPOCHS, TEXT_RATE, seed, device)
-        save_file({k: v.cpu() for k, v in model.state_dict().items()}, path)
+        train_text(model.to(device), vocabulary, texts, targets, TEXT_EPOCHS, TEXT_RATE, seed, device)
+        kept(model, path)
     student.load_state_dict(load_file(path))
     return student.eval().requires_grad_(False), vocabulary
+
+
+def kept(model: torch.nn.Module, path: Path):
+    """Writes it for every process to read."""
+    if not devices.rank():
+        save_file({k: v.cpu() for k, v in model.state_dict().items()}, path)
+    devices.wait()

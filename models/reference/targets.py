@@ -77,4 +77,4 @@ class Goal:
         if self.target.task.kind == "ordinal":
             return losses.ordinal(output[:, 0], (values - self.scale.centre) / self.scale.unit)
         of_kind = losses.multi_label if self.target.task.kind == "multi_label" else losses.classification
-        return of_kind(output, values, self.counts, self.target.imbalance)
+        return of_kind(output, values, self.counts.to(output.device), self.target.imbalance)

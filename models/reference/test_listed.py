@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def trained(tmp_path_factory):
     collection = Listed(path, None, encoders, "my-list", folder / "cache", 0, "cpu", SCHEDULE, credits=["me"])
     with pytest.MonkeyPatch.context() as patch:
         in_one_process(patch)
-        train.train(collection, folder / "out/checkpoint", [0])
+        train.train(collection, folder / "out/checkpoint", [0], lambda: 12.3)
         report = train.evaluation(collection, [0])
     return collection, folder / "out/checkpoint", report
 
@@ -134,7 +135,11 @@ def test_the_checkpoint_is_whole_and_keeps_the_encoders(trained):
     assert [t.name for t in model.config.tasks] == [t["name"] for t in TASKS]
     assert vocabulary == [*SPECIAL, *WORDS] and config["log_mel"]["n_mels"] == 16
     assert config["credits"] == ["me", "the encoders"]
-    assert len(config["provenance"]["data_sha256"]) == 64
+    provenance = config["provenance"]
+    assert len(provenance["data_sha256"]) == len(provenance["encoders_sha256"]) == 64
+    assert (provenance["device"], provenance["processes"], provenance["wall_time_s"]) == ("cpu", 1, 12)
+    curves = [p.read_text().splitlines() for p in (collection.cache / "outputs").glob("*.jsonl")]
+    assert len(curves) == 6 and all(len(lines) == SCHEDULE.first_steps + SCHEDULE.second_steps for lines in curves)
     assert set(config["conformal"]) == {"pitch", "sound", "roughness"}
     for task in model.config.tasks:
         for calibration in config["calibration"][task.name].values():
@@ -180,6 +185,15 @@ def test_stereo_at_another_rate_is_heard_as_mono_at_the_encoders(tmp_path):
     samples = samples_of(tmp_path / "a.wav", RATE)
     wanted = 0.4 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
     assert len(samples) == RATE and np.abs(samples - wanted)[100:-100].max() < 2e-3
+
+
+def test_a_list_that_is_not_there_and_a_name_that_no_bundle_has_are_refused(tmp_path):
+    arguments = Namespace(data=tmp_path / "none.jsonl", out=None, name="My List")
+    with pytest.raises(SystemExit, match="--data: found .*none.jsonl, expected the data folder or a list"):
+        train.run(arguments, "cpu", float)
+    arguments.data.write_text("")
+    with pytest.raises(SystemExit, match="--name: found 'My List', expected 1 to 64"):
+        train.run(arguments, "cpu", float)
 
 
 def problems(folder: Path, lines: list, tasks: Path | None = None) -> list[str]:

@@ -5,19 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from early_stopping import PATIENCE, EarlyStopping, without_some
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, SpeechConfig, TaskConfig, TextConfig
 from rows import Document, collate
 from targets import Scale, Target
 from train_fusion import (
     CHUNK,
-    PATIENCE,
-    EarlyStopping,
     Schedule,
     Trained,
     fused_in_chunks,
     predict,
     train,
-    without_some,
 )
 from variants import OBJECTIVES, LinearHeads, Variant
 

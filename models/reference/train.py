@@ -8,23 +8,27 @@ documents (document_list.py says its form), any label set on frozen encoders. It
 written to `evaluation.json` beside the checkpoint.
 
 Every stage leaves its result in the cache, each fit of the cross-validation too, so that a stopped run goes on where it
-was. Uses a GPU if there is one.
+was. Uses a GPU if there is one, and several, or several processes on CPUs, to the same result up to rounding:
+
+    torchrun --nproc-per-node 2 train.py --data ...
 """
 
+import argparse
 import json
+import os
 import platform
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 import command
+import devices
 from checkpoint import save
 from collection import Collection
 from cross_validation import calibrations, cross_validated, cut_folds, fitted, judged
-from hilbert import Hilbert
+from hilbert import Hilbert, SpeechEncoder, TextEncoder
 from listed import Listed
 from spoken_english import CALIBRATED_ON, SpokenEnglish
 from train_fusion import Schedule, Trained
@@ -33,31 +37,32 @@ from variants import WHOLE
 HELD_OUT = 0.2  # of the training documents' groups, for early stopping
 
 
-def assemble(collection: Collection, trained: Trained) -> tuple[Hilbert, list[str]]:
-    """-> the whole model, the vocabulary"""
-    speech, text, vocabulary = collection.encoders()
+def assemble(collection: Collection, speech: SpeechEncoder, text: TextEncoder, trained: Trained) -> Hilbert:
     model = Hilbert(collection.config())
     model.speech.load_state_dict(speech.state_dict())
     model.text.load_state_dict(text.state_dict())
     model.fusion.load_state_dict(trained.fusion.state_dict())
     model.moe.load_state_dict(trained.moe.state_dict())
-    return model, vocabulary
+    return model
 
 
-def train(collection: Collection, out: Path, cuts: Sequence[int]):
-    """Writes the checkpoint, calibrated on the first of the cuts."""
+def train(collection: Collection, out: Path, cuts: Sequence[int], seconds: Callable[[], float]):
+    """Writes the checkpoint, calibrated on the first of the cuts. `seconds` says what training has taken so far."""
+    speech, text, vocabulary = collection.encoders()
     kinds = collection.documents()
     outputs = cross_validated(collection, WHOLE, cuts)["whole"]
     trained = fitted(collection, [d for kind in collection.training_kinds for d in kinds[kind]], collection.seed)
     first = {m: {task: every[0] for task, every in of_tasks.items()} for m, of_tasks in outputs.items()}
     facts = collection.facts() | calibrations(collection, first, cut_folds(collection, cuts)[0])
     facts["provenance"] |= {
-        "device": torch.cuda.get_device_name() if collection.device == "cuda" else "cpu",
+        "device": devices.name(collection.device),
+        "processes": devices.count(),
         "seed": collection.seed,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "wall_time_s": round(seconds()),
     }
-    model, vocabulary = assemble(collection, trained)
-    save(out, model, vocabulary, facts)
+    if not devices.rank():
+        save(out, assemble(collection, speech, text, trained), vocabulary, facts)
 
 
 def evaluation(collection: Collection, cuts: Sequence[int]) -> dict:
@@ -92,6 +97,9 @@ def table(report: dict) -> str:
 
 def main(argv: list[str] | None = None):
     parser = command.parser(__doc__, None)
+    parser.add_argument(
+        "--precision", choices=devices.PRECISIONS, help="of distillation; on a CPU bfloat16, else float32"
+    )
     lists = parser.add_argument_group("with a list")
     lists.add_argument(
         "--tasks", type=Path, help="the file that declares them, if neither the list nor tasks.json does"
@@ -105,24 +113,36 @@ def main(argv: list[str] | None = None):
     )
     lists.add_argument("--early-stopping", action="store_true", help="on a fifth of the groups of what is trained on")
     a = parser.parse_args(argv)
+    if a.precision:
+        os.environ[devices.CHOSEN] = a.precision
     device = command.device()
-    began = time.time()
+    with command.stopwatch(a.cache) as seconds:
+        run(a, device, seconds)
+
+
+def run(a: argparse.Namespace, device: str, seconds: Callable[[], float]):
     if a.data.is_dir():
         a.out = a.out or Path("../spoken-english/checkpoint")
         collection, cuts = SpokenEnglish(a.data, a.cache, a.seed, device), CALIBRATED_ON
+    elif a.data.suffix != ".jsonl" or not a.data.is_file():
+        raise SystemExit(f"--data: found {a.data}, expected the data folder or a list that ends in .jsonl")
     else:
         a.out = a.out or a.data.with_suffix("") / "checkpoint"
         name = a.name or re.sub("[^a-z0-9]+", "-", a.data.stem.lower()).strip("-")[:64] or "list"
+        if not re.fullmatch("[a-z0-9-]{1,64}", name):
+            raise SystemExit(f"--name: found {name!r}, expected 1 to 64 characters of [a-z0-9-]")
         schedule = Schedule(held_out=HELD_OUT if a.early_stopping else 0.0)
         facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
         collection, cuts = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts), a.cuts
         print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
-    train(collection, a.out, cuts)
+    train(collection, a.out, cuts, seconds)
     if isinstance(collection, Listed):
         report = evaluation(collection, cuts)
+        if devices.rank():
+            return
         (a.out.parent / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
         print(table(report))
-    print(f"checkpoint in {a.out} after {time.time() - began:.0f} s")
+    print(f"checkpoint in {a.out} after {seconds():.0f} s")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Batches(Dataset):
         return a_pass(len(self.clips.spans), BATCH)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """-> frames [B, F, D] with dropout, their numbers [B], all classes [sum], their numbers [B]"""
+        """-> frames [B, F, D] with dropout, their numbers [B], classes [B, L], their numbers [B]"""
         lengths = (self.clips.spans[:, 1] - self.clips.spans[:, 0]).numpy()
         chosen = of_like_length(lengths, BATCH, 25, self.seed, step)
         frames = [self.clips.frames[a:b].float() for a, b in self.clips.spans[chosen].tolist()]
@@ -119,7 +119,8 @@ class Batches(Dataset):
         kept = torch.rand(padded.shape, generator=generator) >= DROPOUT
         texts = [self.clips.classes[i] for i in chosen]
         counts = torch.tensor([len(t) for t in texts])
-        return padded * kept / (1 - DROPOUT), torch.tensor(lengths[chosen]), torch.tensor(sum(texts, [])), counts
+        classes = nn.utils.rnn.pad_sequence([torch.tensor(t) for t in texts], True)
+        return padded * kept / (1 - DROPOUT), torch.tensor(lengths[chosen]), classes, counts
 
 
 def train(clips: Clips, width: int, seed: int, path: Path, device: str, passes: int = PASSES) -> AlignmentHead:
@@ -128,8 +129,8 @@ def train(clips: Clips, width: int, seed: int, path: Path, device: str, passes: 
     head, batches = AlignmentHead(width, AlignmentConfig()).to(device), Batches(clips, seed)
 
     def loss_of(frames: Tensor, lengths: Tensor, classes: Tensor, counts: Tensor):
-        log = head(frames).transpose(0, 1)
-        loss = functional.ctc_loss(log, classes, lengths, counts, BLANK, zero_infinity=True)
+        log = head(frames).transpose(0, 1).cpu()  # the gradient of CTC on a GPU is not deterministic
+        loss = functional.ctc_loss(log, classes.cpu(), lengths.cpu(), counts.cpu(), BLANK, zero_infinity=True)
         return loss, {"ctc": loss.item()}
 
     schedule = Schedule(passes * batches.a_pass(), RATE, weight_decay=0.02)

@@ -1,14 +1,21 @@
-"""Trains the fusion and the experts on cached rows: first the representation without labels, then the tasks."""
+"""Trains the fusion and the experts on cached rows: first the representation without labels, then the tasks.
 
-import copy
-import math
-from collections.abc import Callable
+A fit takes about half a minute on two idle cores, so nothing of it is kept: one that is stopped starts anew, to the
+same result.
+"""
+
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
+import devices
+from early_stopping import EarlyStopping, without_some
 from hilbert import HilbertConfig, MixtureOfExperts, Rows
+from loop import Curve
 from losses import balance, contrastive, router, structure
 from rows import Document, collate
 from targets import Goal, Target
@@ -37,7 +44,8 @@ class Schedule:
     held_out: float = 0.0  # share of the people whose documents say when the second stage stops; 0: never early
 
 
-LOOK_EVERY, PATIENCE = 10, 8  # steps between looks at the held-out documents; looks without improvement that end it
+RANKS_APART = 1_000_003  # between the seeds of two processes
+LOOK_EVERY = 10  # steps, for early stopping
 CONSTANT = 0.02  # deviation of a row's dimension up to which it is held constant
 
 
@@ -109,7 +117,10 @@ FEWEST_PAIRED = 4  # documents with audio and text for the contrast, as many as 
 
 @dataclass
 class Vectors:
-    """What the losses need of a batch that was fused chunk by chunk; documents are in the chunks' order."""
+    """What the losses need of a batch that was fused chunk by chunk, by every process its share.
+
+    Documents are in the order of processes and chunks.
+    """
 
     documents: list[Document]
     audio: Tensor  # [B, D]
@@ -125,22 +136,26 @@ def fused_in_chunks(model: Trained, batch: list[Document], rows_of) -> Vectors:
 
     `rows_of(documents)` gives a chunk's audio and text rows.
     """
-    batch = sorted(batch, key=lambda d: len(d.audio) + len(d.text))
-    parts = []
-    for i in range(0, len(batch), CHUNK):
-        chunk = batch[i : i + CHUNK]
-        audio, text = rows_of(chunk)
+    if len(batch) < devices.count():
+        raise ValueError(f"{len(batch)} documents for {devices.count()} processes, expected one for each at least")
+    device = model.fusion.null_audio.device
+    shares = devices.shares(sorted(batch, key=lambda d: len(d.audio) + len(d.text)))
+    mine, parts = shares[devices.rank()], []
+    for i in range(0, len(mine), CHUNK):
+        chunk = mine[i : i + CHUNK]
+        audio, text = (rows.to(device) for rows in rows_of(chunk))
         fused = model.fusion(audio, text)
         error = segment_error(model, fused.audio_x, audio.mask, chunk)
         has_audio = audio.mask.amax(1)
         parts.append((fused.audio, fused.text, fused.joint, fused.document, error, has_audio))
-    return Vectors(batch, *(torch.cat(p) for p in zip(*parts)))
+    vectors = devices.gathered([torch.cat(p) for p in zip(*parts)], [len(share) for share in shares])
+    return Vectors([d for share in shares for d in share], *vectors)
 
 
 def segment_error(model: Trained, x: Tensor, mask: Tensor, documents: list[Document]) -> Tensor:
     """[B, S, D], [B, S] -> the mean squared error of each document's segment scores [B], 0 where there are none"""
     if model.segment_score is None:
-        return torch.zeros(len(documents))
+        return x.new_zeros(len(documents))
     found = model.segment_score(x)  # [B, S, K]
     wanted = torch.zeros_like(found)
     for row, d in zip(wanted, documents):
@@ -150,7 +165,7 @@ def segment_error(model: Trained, x: Tensor, mask: Tensor, documents: list[Docum
 
 
 def representation_loss(model: Trained, fused: Vectors, schedule: Schedule) -> Tensor:
-    people = torch.tensor([d.person for d in fused.documents])
+    people = torch.tensor([d.person for d in fused.documents], device=fused.joint.device)
     same = people[:, None] == people[None, :]
     audio, text, joint = (model.contrast[m](getattr(fused, m)) for m in ("audio", "text", "joint"))
 
@@ -185,36 +200,6 @@ def task_loss(model: Trained, fused: Vectors, schedule: Schedule, goals: list[Go
         segments = (fused.segment_error * fused.has_audio).sum() / fused.has_audio.sum().clamp(min=1)
         loss = loss + schedule.segment_weight * segments
     return loss
-
-
-class EarlyStopping:
-    """Keeps the state that had the least loss on documents that are not trained on."""
-
-    def __init__(self, model: Trained, loss_of: Callable[[], Tensor]):
-        self.model, self.loss_of = model, loss_of
-        self.least, self.state, self.waited = math.inf, {}, 0
-
-    @torch.no_grad()
-    def goes_on(self) -> bool:
-        """Looks once more; whether the last `PATIENCE` looks saw any improvement."""
-        self.model.eval()
-        loss = self.loss_of().item()
-        self.model.train()
-        self.waited += 1
-        if loss < self.least:
-            self.least, self.state, self.waited = loss, copy.deepcopy(self.model.state_dict()), 0
-        return self.waited < PATIENCE
-
-    def restore(self):
-        self.model.load_state_dict(self.state)
-
-
-def without_some(documents: list[Document], share: float, generator: torch.Generator) -> tuple[list, list]:
-    """-> most of the documents, and those of a share of the people with labels, of one at least"""
-    people = sorted({d.person for d in documents if d.targets})
-    count = max(1, round(share * len(people)))
-    chosen = {people[i] for i in torch.randperm(len(people), generator=generator)[:count].tolist()}
-    return [d for d in documents if d.person not in chosen], [d for d in documents if d.person in chosen]
 
 
 class Views:
@@ -252,34 +237,44 @@ def train(
     seed: int,
     schedule: Schedule = Schedule(),
     variant: Variant = WHOLE,
+    device: str = "cpu",
+    curve: Path | None = None,
 ) -> Trained:
-    """The result reads raw rows and scores on the targets' own scales."""
+    """The result, on the CPU, reads raw rows and scores on the targets' own scales. `curve`: where the losses go."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = Trained(config, variant, documents[0].scores.shape[1])
+    model = Trained(config, variant, documents[0].scores.shape[1]).to(device)
     unseen = []
     if schedule.held_out:
         documents, unseen = without_some(documents, schedule.held_out, generator)
+    if devices.rank():  # noise of its own
+        torch.manual_seed(seed + RANKS_APART * devices.rank())
+        generator.manual_seed(seed + RANKS_APART * devices.rank())
     views = Views(documents, schedule, variant, generator)
     goals = [Goal(t, documents) for t in targets]
     scored = [(model.moe.heads[g.target.name], g) for g in goals if g.target.task.kind == "ordinal"]
     for head, goal in scored:
         nn.init.constant_(head.bias, goal.scale.start)
 
-    def stage(documents, steps, groups, loss_of, stopping=None):
+    lines = []
+
+    def stage(name, documents, steps, groups, loss_of, stopping=None):
         optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
         rates = [g["lr"] for g in groups]
         rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
-        for step in range(steps):
+        step_loss, course = devices.averaged(model, loss_of, some_unused=True), Curve(steps)
+        for step in tqdm(range(steps), name, mininterval=10, disable=None):
             chosen = torch.randperm(len(documents), generator=generator)[: schedule.batch].tolist()
-            loss = loss_of([documents[i] for i in chosen])
+            loss = step_loss([documents[i] for i in devices.agreed(chosen)])
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             rate.step()
+            course.add(step, {"loss": loss.item()})
             if stopping and (step + 1) % LOOK_EVERY == 0 and not stopping.goes_on():
                 break
+        lines.extend({"stage": name, **line} for line in course.lines)
 
     def first(batch):
         return representation_loss(model, fused_in_chunks(model, batch, views.blurred), schedule)
@@ -294,14 +289,19 @@ def train(
     model.train()
     paired = [d for d in documents if len(d.audio) and len(d.text)]
     if variant.contrasts and len(paired) >= FEWEST_PAIRED:
-        stage(paired, schedule.first_steps, [{"params": list(model.parameters()), "lr": schedule.first_rate}], first)
+        everything = {"params": list(model.parameters()), "lr": schedule.first_rate}
+        stage("representation", paired, schedule.first_steps, [everything], first)
     fusion = {"params": list(model.fusion.parameters()), "lr": schedule.second_rate * schedule.fusion_share}
-    rest = [p for name, p in model.named_parameters() if not name.startswith("fusion.")]
+    others = [p for name, p in model.named_parameters() if not name.startswith("fusion.")]
+    rest = {"params": others, "lr": schedule.second_rate}
     stopping = EarlyStopping(model, on_unseen) if unseen else None
-    stage(documents, schedule.second_steps, [fusion, {"params": rest, "lr": schedule.second_rate}], second, stopping)
+    stage("tasks", documents, schedule.second_steps, [fusion, rest], second, stopping)
     if stopping:
         stopping.restore()
-    model.eval()
+    if curve and not devices.rank():
+        curve.parent.mkdir(parents=True, exist_ok=True)
+        curve.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model.cpu().eval()
     views.standardiser.fold(model)
     for head, goal in scored:
         fold_scale(head, goal)
