@@ -44,6 +44,23 @@ def evaluation_table(report: dict, backbones: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def backbones_table(report: dict) -> str:
+    """Audio and transcript, a line for each pair of encoders and each condition of the sound."""
+    lines = [
+        "| encoders | sound | proficiency macro-F1 | AUC | r | fluency macro-F1 | AUC |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for pair, by_kind in report["model"].items():
+        for kind, words in KINDS.items():
+            p, f = (by_kind[kind]["audio_text"][task] for task in ("proficiency", "fluency"))
+            cells = [pair, words.removeprefix(", ") or "as recorded"]
+            for task in (p, f):
+                cells += [with_interval(task["macro_f1"]), f"{task['macro_auc']['mean']:.3f}"]
+            cells.insert(4, with_interval(p["r"]))
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def difference_table(report: dict) -> str:
     lines = ["| | input | proficiency macro-F1 | p | fluency macro-F1 | p |", "|---|---|---|---|---|---|"]
     for pair, by_modality in report["differences"].items():
@@ -78,7 +95,7 @@ def tables(models: Path) -> dict[str, str]:
     if "conformal" in report:
         result["conformal"] = conformal_table(report["conformal"])
     if report["differences"]:
-        result["teachers"] = evaluation_table(report, list(report["model"])[1])
+        result["backbones"] = backbones_table(report)
         result["differences"] = difference_table(report)
     path = models / "spoken-english/ablation.json"
     if path.exists():
