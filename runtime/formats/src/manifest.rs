@@ -3,6 +3,7 @@
 //! Plain data with serde both ways: the exporter fills it, the runtime reads it. [`Manifest::parse`] checks everything that
 //! can be checked without the other files, so that a `Manifest` that was parsed is consistent.
 
+mod alignment;
 mod check;
 mod conformal;
 mod graphs;
@@ -16,6 +17,9 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+pub use self::alignment::{
+    ALPHABET, Alignment, CUE_FEATURES, CueModel, DocumentModel, Integrity, SUMMARIES,
+};
 pub use self::conformal::{Conformal, ConformalFit, Coverage};
 pub use self::graphs::{Dtype, GraphEntry, RowWidths, TensorEntry, Tensors};
 pub use self::stages::{Audio, Experts, Features, Fusion, Segmentation, Text};
@@ -74,9 +78,9 @@ pub struct Manifest {
     pub experts: Experts,
     /// The tasks, in the order of the router's rows.
     pub tasks: Vec<Task>,
-    /// Reserved: the character alignment head of `integrity`.
+    /// The alignment head and the scores of `integrity`, where the bundle has them.
     #[serde(default)]
-    pub alignment: Option<serde_json::Value>,
+    pub alignment: Option<Alignment>,
 }
 
 /// How weights are stored.
@@ -176,7 +180,7 @@ impl Manifest {
         self.fusion.check()?;
         self.experts.check()?;
         tasks::check(&self.tasks)?;
-        check::reserved(self.alignment.as_ref(), "alignment")?;
+        self.alignment.iter().try_for_each(|alignment| alignment.check(&self.features))?;
         self.check_graphs()
     }
 

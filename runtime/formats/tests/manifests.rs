@@ -48,7 +48,11 @@ fn graphs_have_the_shapes_of_the_contract() {
         format!("{} -> {}", list(&graph.inputs), list(&graph.outputs))
     };
     let rows = [
-        ("speech_encoder", "log_mel F32 [1, 80, 1000], mask F32 [1, 1000] -> row F32 [1, 768]"),
+        (
+            "speech_encoder",
+            "log_mel F32 [1, 80, 1000], mask F32 [1, 1000] -> row F32 [1, 768], frames F32 [250, 384]",
+        ),
+        ("alignment", "frames F32 [250, 384] -> log_posteriors F32 [250, 29]"),
         ("text_encoder", "tokens I64 [1, 64], mask F32 [1, 64] -> row F32 [1, 384]"),
         (
             "project_audio",
@@ -77,7 +81,21 @@ fn graphs_have_the_shapes_of_the_contract() {
     ];
     let failed: Vec<_> = rows.iter().filter(|(name, expected)| shown(name) != *expected).collect();
     assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(manifest.graph_names().len(), 15);
+}
+
+#[test]
+fn a_manifest_without_alignment_has_neither_its_graph_nor_frames() {
+    let mut json = example();
+    json["alignment"] = Value::Null;
+    let shown = |json: &Value| parse(json).unwrap_err().to_string();
+    assert!(shown(&json).contains("graphs.alignment: found a graph that nothing uses"));
+    json["graphs"].as_object_mut().unwrap().remove("alignment");
+    assert!(shown(&json).contains("graphs.speech_encoder.outputs: found 2 tensors, expected 1"));
+    json["graphs"]["speech_encoder"]["outputs"].as_array_mut().unwrap().pop();
+    let manifest = parse(&json).unwrap();
     assert_eq!(manifest.graph_names().len(), 14);
+    assert!(manifest.to_json().contains("\"alignment\": null"));
 }
 
 /// Pointers of every value.
@@ -132,8 +150,8 @@ fn a_missing_or_unknown_field_is_refused_everywhere() {
 fn files_that_are_no_manifest_are_refused() {
     let right = manifest().to_json();
     let deep = right.replacen(
-        "\"alignment\": null",
-        &format!("\"alignment\": {}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        "\"threshold\": null",
+        &format!("\"threshold\": {}{}", "[".repeat(100_000), "]".repeat(100_000)),
         1,
     );
     let twice = right.replacen(

@@ -40,3 +40,15 @@ pub(super) fn sha256(at: &str, found: &str) -> Result<()> {
         && found.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     require(holds, at, format!("\"{found}\""), "64 lower-case hexadecimal digits")
 }
+
+/// Labels that can be printed and told apart.
+pub(super) fn check_labels(at: &str, labels: &[String]) -> Result<()> {
+    for (i, label) in labels.iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        let printable =
+            !label.trim().is_empty() && label.len() <= 64 && !label.chars().any(char::is_control);
+        require(printable, &at, label, "1 to 64 bytes that can be printed")?;
+        require(!labels[..i].contains(label), &at, label, "a label that does not stand before")?;
+    }
+    Ok(())
+}

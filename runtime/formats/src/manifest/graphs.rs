@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::{mismatch, require};
-use super::{Features, Manifest};
+use super::{Alignment, Features, Manifest};
 use crate::error::Result;
 
 /// One ONNX graph.
@@ -59,23 +59,22 @@ pub struct Tensors {
 }
 
 impl Manifest {
-    /// Names of all graphs that the bundle must have: the fixed ones, then `expert_0` and on, then `head_TASK`.
+    /// Names of all graphs that the bundle must have: the fixed ones, `alignment` where the manifest has one, then `expert_0`
+    /// and on, then `head_TASK`.
     #[must_use]
     pub fn graph_names(&self) -> Vec<String> {
         let fixed = FIXED.iter().map(|&name| name.to_owned());
         let experts = (0..self.experts.count).map(|i| format!("expert_{i}"));
         let heads = self.tasks.iter().map(|task| format!("head_{}", task.name));
-        fixed.chain(experts).chain(heads).collect()
+        let alignment = self.alignment.iter().map(|_| "alignment".to_owned());
+        fixed.chain(alignment).chain(experts).chain(heads).collect()
     }
 
-    /// Widths of the encoders' rows; `None` if the encoders' outputs are not `[1, width]`, which parsing refuses.
+    /// Widths of the encoders' rows; `None` if the encoders' first outputs are not `[1, width]`, which parsing refuses.
     #[must_use]
     pub fn row_widths(&self) -> Option<RowWidths> {
-        let width = |encoder| match self.graphs.get(encoder)?.outputs.as_slice() {
-            [TensorEntry { shape, .. }] => match shape.as_slice() {
-                [1, width] => Some(*width),
-                _ => None,
-            },
+        let width = |encoder| match self.graphs.get(encoder)?.outputs.first()?.shape.as_slice() {
+            [1, width] => Some(*width),
             _ => None,
         };
         Some(RowWidths { audio: width(ENCODERS[0])?, text: width(ENCODERS[1])? })
@@ -89,10 +88,18 @@ impl Manifest {
         let tokens = self.text.max_tokens();
         let row = |name, width| tensor(name, &[1, width]);
         let (inputs, outputs) = match name {
-            "speech_encoder" => (
-                vec![tensor("log_mel", &[1, n_mels, frames]), row("mask", frames)],
-                vec![row("row", rows.audio)],
-            ),
+            "speech_encoder" => {
+                let frames_out = self.alignment.as_ref().map(encoder_frames);
+                (
+                    vec![tensor("log_mel", &[1, n_mels, frames]), row("mask", frames)],
+                    [row("row", rows.audio)].into_iter().chain(frames_out).collect(),
+                )
+            }
+            "alignment" => {
+                let alignment = self.alignment.as_ref()?;
+                let shape = [alignment.frames, Alignment::CLASSES];
+                (vec![encoder_frames(alignment)], vec![tensor("log_posteriors", &shape)])
+            }
             "text_encoder" => {
                 let ids = TensorEntry { dtype: Dtype::I64, ..row("tokens", tokens) };
                 (vec![ids, row("mask", tokens)], vec![row("row", rows.text)])
@@ -163,9 +170,9 @@ impl Manifest {
         for encoder in ENCODERS {
             let outputs = &self.graphs[encoder].outputs;
             let shape = outputs.first().map_or(&[][..], |row| &row.shape);
-            let is_row = outputs.len() == 1 && matches!(shape, [1, 1..=8192]);
+            let is_row = matches!(shape, [1, 1..=8192]);
             let at = format!("graphs.{encoder}.outputs[0].shape");
-            require(is_row, &at, format!("{shape:?}"), "one output of shape [1, 1 to 8192]")?;
+            require(is_row, &at, format!("{shape:?}"), "a first output of shape [1, 1 to 8192]")?;
         }
         let Some(rows) = self.row_widths() else {
             return Err(mismatch("graphs", "encoders without rows", "rows"));
@@ -184,6 +191,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What the speech encoder hands to the alignment head.
+fn encoder_frames(alignment: &Alignment) -> TensorEntry {
+    tensor("frames", &[alignment.frames, alignment.width])
 }
 
 fn tensor(name: &str, shape: &[usize]) -> TensorEntry {
@@ -214,7 +226,7 @@ fn check_tensors(found: &[TensorEntry], expected: &[TensorEntry], at: &str) -> R
     Ok(())
 }
 
-/// Graphs whose output is a row.
+/// Graphs whose first output is a row.
 const ENCODERS: [&str; 2] = ["speech_encoder", "text_encoder"];
 
 /// Graphs that every bundle has.

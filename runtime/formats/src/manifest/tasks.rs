@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{mismatch, require, reserved, within};
+use super::check::{check_labels, mismatch, require, reserved, within};
 use super::{Conformal, MAX_LABELS, MAX_TASKS};
 use crate::error::Result;
 
@@ -99,19 +99,7 @@ impl Task {
                 require(self.labels.len() == 2, &labels, self.labels.len(), "2 labels")?;
             }
         }
-        for (i, label) in self.labels.iter().enumerate() {
-            let at = format!("{labels}[{i}]");
-            let printable = !label.trim().is_empty()
-                && label.len() <= 64
-                && !label.chars().any(char::is_control);
-            require(printable, &at, label, "1 to 64 bytes that can be printed")?;
-            require(
-                !self.labels[..i].contains(label),
-                &at,
-                label,
-                "a label that does not stand before",
-            )?;
-        }
+        check_labels(&labels, &self.labels)?;
 
         let sets = &self.calibration;
         for (name, calibration) in
