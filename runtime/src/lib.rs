@@ -31,7 +31,7 @@
 //! ```
 //! [`Classification`] serialises to the JSON of `hilbert classify`. A [`Session`] takes audio as it is recorded. The stages
 //! stand open for those who need one alone: [`AudioStream`], [`Segmenter`], [`LogMel`], [`TokenRows`], [`SpeechEncoder`],
-//! [`TextEncoder`], [`Fusion`], [`MixtureOfExperts`], [`decide`]; a [`Graph`] is one ONNX file.
+//! [`TextEncoder`], [`Alignment`], [`Fusion`], [`MixtureOfExperts`], [`decide`]; a [`Graph`] is one ONNX file.
 //!
 //! # Models
 //! A [`Model`] is one bundle, as `hilbert-export` writes it and `docs/bundle-format.md` describes it: `manifest.json`, ONNX graphs
@@ -60,6 +60,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alignment;
 mod audio;
 mod classifier;
 mod decision;
@@ -73,6 +74,9 @@ mod moe;
 mod segment;
 mod session;
 
+pub use alignment::{
+    AlignedCue, Alignment, AlignmentHead, CueFeatures, DocumentAlignment, KEPT_S, NotAligned,
+};
 pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, PcmFormat};
 pub use classifier::{Classifier, Options};
 pub use decision::{Decision, LabelSet, decide};

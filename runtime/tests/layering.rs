@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom to the top; those of one row do not import each other.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["error", "limits"],
     &["engine"],
     &["audio"],
     &["segment"],
     &["features"],
     &["encoder"],
+    &["alignment"],
     &["fusion"],
     &["moe"],
     &["decision"],

@@ -1,0 +1,267 @@
+//! How well each cue's text fits the audio under it, and whether the transcript belongs to the recording.
+//!
+//! A small head on the speech encoder's frames gives character posteriors; a cue is scored by connectionist temporal
+//! classification over the frames under it, as `models/reference/alignment.py` does it, as soon as the audio has passed its
+//! end. Memory does not grow with the recording: posteriors are held of the last [`KEPT_S`] of speech. What waits is the text
+//! of cues whose audio has not come.
+
+mod characters;
+mod ctc;
+mod posteriors;
+mod scores;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use heapless::Vec as BoundedVec;
+use hilbert_formats::manifest::{self, Audio, Features};
+use hilbert_formats::{Cue, CueTimes};
+
+use self::characters::Readings;
+use self::ctc::{BestPath, Forward};
+use self::posteriors::Posteriors;
+pub use self::scores::CueFeatures;
+use crate::engine::{Graph, Input};
+use crate::error::{ErrorKind, Result};
+use crate::limits::{MAX_LABELS, MAX_VALUES};
+
+/// Seconds of speech whose posteriors are held: a cue is scored that begins at most so long before the latest frame.
+pub const KEPT_S: f64 = 30.0;
+
+/// The alignment head: frames of one segment to the log-probability of each character and of none.
+#[derive(Debug, Clone)]
+pub struct AlignmentHead {
+    graph: Arc<Graph>,
+}
+
+/// How cues are held against posteriors: the constants of a bundle. What is known of a document stands in [`DocumentAlignment`].
+#[derive(Debug, Clone)]
+pub struct Alignment {
+    constants: manifest::Alignment,
+    /// Log-mel hop, samples.
+    hop: usize,
+    /// Log-mel frames of one frame.
+    reduction: usize,
+    /// Hz.
+    sample_rate: f64,
+    /// Frames of [`KEPT_S`].
+    kept: usize,
+}
+
+/// What is held of one document: the latest posteriors, cues that wait for their audio, and what came of the others.
+#[derive(Debug)]
+pub struct DocumentAlignment {
+    posteriors: Posteriors,
+    readings: Readings,
+    forward: Forward,
+    cues: Vec<AlignedCue>,
+    /// Timed cues whose audio has not passed, the first to end last.
+    waiting: Vec<Waiting>,
+}
+
+/// A cue that waits for its audio.
+#[derive(Debug)]
+struct Waiting {
+    /// Its place in the transcript.
+    index: usize,
+    times: CueTimes,
+    text: String,
+}
+
+/// One cue of the transcript, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AlignedCue {
+    /// When it was said, where the transcript tells.
+    pub times: Option<CueTimes>,
+    /// Line of the transcript it starts on.
+    pub line: u64,
+    /// What was measured, or why nothing could be.
+    pub features: std::result::Result<CueFeatures, NotAligned>,
+}
+
+/// Why a cue has no score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAligned {
+    /// The transcript does not say when it was said.
+    Untimed,
+    /// Nothing in its text can be spoken.
+    Unspoken,
+    /// It is longer than [`KEPT_S`] of speech, or it came when its audio had passed.
+    NotHeld,
+}
+
+impl AlignmentHead {
+    /// The head around the graph `alignment`.
+    #[must_use]
+    pub fn new(graph: Arc<Graph>) -> Self {
+        Self { graph }
+    }
+
+    /// Values of one segment's log posteriors.
+    #[must_use]
+    pub fn posteriors_len(&self) -> usize {
+        self.graph.outputs().first().map_or(0, |port| port.len())
+    }
+
+    /// Log posteriors of one segment, `[frames, CLASSES]`, into `log`, from the speech encoder's `frames`, `[frames, width]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::GraphRun`] for lengths other than the graph's.
+    pub fn log_posteriors(&self, frames: &[f32], log: &mut [f32]) -> Result<()> {
+        self.graph.run_into(&[Input::F32(frames)], &mut [log])
+    }
+}
+
+impl Alignment {
+    /// The alignment of a bundle with these constants.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setting`] for frames so short that [`KEPT_S`] of them are too many to hold.
+    pub fn new(
+        constants: &manifest::Alignment,
+        features: &Features,
+        audio: &Audio,
+    ) -> Result<Self> {
+        let Features::LogMel { hop, frames, .. } = *features;
+        let reduction = frames.checked_div(constants.frames).unwrap_or(0);
+        let sample_rate = f64::from(audio.sample_rate);
+        let kept = (KEPT_S * sample_rate / (hop * reduction) as f64).ceil();
+        let most = MAX_VALUES / manifest::Alignment::CLASSES;
+        if kept > most as f64 {
+            return Err(ErrorKind::Setting {
+                name: "alignment.frames",
+                found: format!("{kept} frames in {KEPT_S} s"),
+                expected: format!("at most {most}"),
+            }
+            .into());
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+        let kept = kept as usize;
+        Ok(Self { constants: constants.clone(), hop, reduction, sample_rate, kept })
+    }
+
+    /// Buffers for one document at a time, allocated and written here.
+    #[must_use]
+    pub fn document(&self) -> DocumentAlignment {
+        DocumentAlignment {
+            posteriors: Posteriors::new(self.kept, manifest::Alignment::CLASSES),
+            // A text of more characters than there are frames fits none of them, whatever it says.
+            readings: Readings::new(self.kept),
+            forward: Forward::new(self.kept),
+            cues: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes the next cues of the transcript.
+    pub fn push_cues(&self, document: &mut DocumentAlignment, cues: &[Cue]) {
+        for cue in cues {
+            let index = document.cues.len();
+            let missing =
+                if cue.times.is_some() { NotAligned::NotHeld } else { NotAligned::Untimed };
+            let Cue { times, line, .. } = *cue;
+            document.cues.push(AlignedCue { times, line, features: Err(missing) });
+            if let Some(times) = times {
+                document.waiting.push(Waiting { index, times, text: cue.text.clone() });
+            }
+        }
+        document.waiting.sort_by(|a, b| b.times.end_s.total_cmp(&a.times.end_s));
+        if let Some(latest_s) = document.posteriors.latest_s() {
+            self.align_until(document, latest_s);
+        }
+    }
+
+    /// Takes the log posteriors of the segment of `samples` samples that begins at sample `start`, `[frames, CLASSES]` of which
+    /// the real frames count; scores the cues that have passed. Segments ascend.
+    pub fn push_segment(
+        &self,
+        document: &mut DocumentAlignment,
+        start: u64,
+        samples: usize,
+        log: &[f32],
+    ) {
+        let frame = (self.hop * self.reduction) as f64;
+        let real = samples.div_ceil(self.hop).div_ceil(self.reduction);
+        for (i, log) in log.chunks_exact(manifest::Alignment::CLASSES).take(real).enumerate() {
+            let middle_s = (start as f64 + (i as f64 + 0.5) * frame) / self.sample_rate;
+            self.align_until(document, middle_s);
+            document.posteriors.push(middle_s, log);
+        }
+    }
+
+    /// Scores what waits: the recording has ended.
+    pub fn finish(&self, document: &mut DocumentAlignment) {
+        self.align_until(document, f64::INFINITY);
+    }
+
+    /// The probability that a cue's text is another's.
+    #[must_use]
+    pub fn score(&self, features: &CueFeatures) -> f64 {
+        scores::sigmoid(scores::logit(&self.constants.integrity.cue, features))
+    }
+
+    /// The probability of each of `integrity.labels`; `None` if no cue has a score.
+    #[must_use]
+    pub fn probabilities(&self, cues: &[AlignedCue]) -> Option<BoundedVec<f64, MAX_LABELS>> {
+        let integrity = &self.constants.integrity;
+        let aligned = cues.iter().filter_map(|cue| cue.features.as_ref().ok());
+        scores::probabilities(
+            &integrity.document,
+            aligned.map(|features| scores::logit(&integrity.cue, features)),
+        )
+    }
+
+    /// Scores the cues that end, margin included, before `until_s`.
+    fn align_until(&self, document: &mut DocumentAlignment, until_s: f64) {
+        let ends = |cue: &mut Waiting| cue.times.end_s + self.constants.margin_s < until_s;
+        while let Some(cue) = document.waiting.pop_if(ends) {
+            let features = self.features(document, &cue);
+            if let Some(aligned) = document.cues.get_mut(cue.index) {
+                aligned.features = features;
+            }
+        }
+    }
+
+    /// `features` of `models/reference/alignment.py`.
+    fn features(
+        &self,
+        document: &mut DocumentAlignment,
+        cue: &Waiting,
+    ) -> std::result::Result<CueFeatures, NotAligned> {
+        let DocumentAlignment { posteriors, readings, forward, .. } = document;
+        let manifest::Alignment { margin_s, worst_fit, .. } = self.constants;
+        let CueTimes { start_s, end_s } = cue.times;
+        let frames =
+            posteriors.between(start_s - margin_s, end_s + margin_s).ok_or(NotAligned::NotHeld)?;
+        let best_path = BestPath::of(frames.clone());
+        let mut best: Option<(f64, usize)> = None;
+        for reading in readings.of(&cue.text) {
+            let likelihood = reading.classes().map_or(f64::NEG_INFINITY, |classes| {
+                forward.log_likelihood(frames.clone(), classes)
+            });
+            let fit = (likelihood - best_path.log_probability) / reading.count() as f64;
+            if best.is_none_or(|(best_fit, _)| fit > best_fit) {
+                best = Some((fit, reading.count()));
+            }
+        }
+        let (fit, characters) = best.ok_or(NotAligned::Unspoken)?;
+        let ratio = ((characters + 1) as f64 / (best_path.characters + 1) as f64).ln();
+        Ok([fit.max(worst_fit), (characters as f64).ln(), ratio, ratio.abs()])
+    }
+}
+
+impl DocumentAlignment {
+    /// What is known of the transcript's cues, in their order; those that wait are not scored yet.
+    #[must_use]
+    pub fn cues(&self) -> &[AlignedCue] {
+        &self.cues
+    }
+
+    /// Makes room for another document.
+    pub fn clear(&mut self) {
+        self.posteriors.clear();
+        self.cues.clear();
+        self.waiting.clear();
+    }
+}

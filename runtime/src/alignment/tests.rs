@@ -1,0 +1,204 @@
+//! Cues against posteriors that say something: the reference's features, and when a cue is scored.
+
+use hilbert_formats::manifest::{self, ALPHABET, Audio, Features};
+use hilbert_formats::{Cue, CueTimes};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{AlignedCue, Alignment, DocumentAlignment, NotAligned};
+
+/// Samples of one frame at 16 kHz: 40 ms.
+const FRAME: usize = 640;
+const CLASSES: usize = manifest::Alignment::CLASSES;
+
+/// A part of the table that `runtime/tests/data/alignment.py` writes.
+pub(super) fn reference(part: &str) -> Vec<Value> {
+    let table = include_str!("../../tests/data/alignment.json");
+    let mut table: Value = serde_json::from_str(table).unwrap();
+    serde_json::from_value(table[part].take()).unwrap()
+}
+
+fn alignment() -> Alignment {
+    let constants = json!({
+        "frames": 250, "width": 384, "alphabet": ALPHABET, "margin_s": 0.3, "worst_fit": -20.0,
+        "features": ["fit", "characters", "ratio", "mismatch"],
+        "integrity": {
+            "labels": ["intact", "partly_swapped", "all_swapped"],
+            "cue": {"weight": [-1.5, 0.25, -0.5, 2.0], "bias": -4.0},
+            "document": {
+                "summaries": ["mean", "smallest", "largest"],
+                "weight": [[-0.5, 0.0, -0.125], [0.0, -0.25, 0.0625], [0.25, 0.25, 0.0]],
+                "bias": [1.0, 0.0, -1.0],
+            },
+        },
+    });
+    let features = json!({
+        "kind": "log_mel", "n_fft": 400, "hop": 160, "n_mels": 80, "frames": 1000,
+        "floor": 1e-10, "dynamic_range": 8.0, "offset": 4.0, "scale": 4.0,
+    });
+    let constants: manifest::Alignment = serde_json::from_value(constants).unwrap();
+    let features: Features = serde_json::from_value(features).unwrap();
+    Alignment::new(&constants, &features, &Audio { sample_rate: 16_000 }).unwrap()
+}
+
+fn cue(text: &str, times: Option<(f64, f64)>) -> Cue {
+    let times = times.map(|(start_s, end_s)| CueTimes { start_s, end_s });
+    Cue { text: text.to_owned(), times, line: 7 }
+}
+
+/// Frames that say a text: two of each character and one of the blank after them.
+fn says(text: &str, sure: f32) -> Vec<f32> {
+    let other = ((1.0 - sure) / (CLASSES - 1) as f32).ln();
+    let class = |c: char| 1 + ALPHABET.find(c).unwrap();
+    let classes = text.chars().flat_map(|c| [class(c), class(c), 0]);
+    classes
+        .flat_map(|said| (0..CLASSES).map(move |c| if c == said { sure.ln() } else { other }))
+        .collect()
+}
+
+fn push_speech(alignment: &Alignment, document: &mut DocumentAlignment, start: usize, text: &str) {
+    let log = says(text, 0.9);
+    alignment.push_segment(document, start as u64, log.len() / CLASSES * FRAME, &log);
+}
+
+#[test]
+fn the_features_of_a_cue_are_those_of_the_reference() {
+    let alignment = alignment();
+    let mut document = alignment.document();
+    for case in reference("cues") {
+        document.clear();
+        alignment
+            .push_cues(&mut document, &[cue(case["text"].as_str().unwrap(), Some((0.0, 99.0)))]);
+        push_speech(&alignment, &mut document, 0, case["said"].as_str().unwrap());
+        alignment.finish(&mut document);
+        let expected: Option<[f64; 4]> = serde_json::from_value(case["features"].clone()).unwrap();
+        match (document.cues()[0].features, expected) {
+            (Ok(found), Some(expected)) => {
+                // The reference sums in single precision.
+                let close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+                assert!(close, "{found:?}: {case}");
+            }
+            (found, expected) => {
+                assert_eq!((found.err(), expected), (Some(NotAligned::Unspoken), None), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cue_is_scored_as_soon_as_the_audio_has_passed_its_end_and_margin() {
+    let alignment = alignment();
+    let mut document = alignment.document();
+    // 2 s of 40 ms frames say 16 characters and two frames of the next.
+    alignment.push_cues(
+        &mut document,
+        &[cue("hello hello", Some((0.0, 1.32))), cue("by", Some((1.3, 2.0)))],
+    );
+    push_speech(&alignment, &mut document, 0, "hello hello by");
+    let first = document.cues()[0].features;
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(document.cues()[1].features, Err(NotAligned::NotHeld), "it waits");
+    alignment.finish(&mut document);
+    assert!(document.cues()[1].features.is_ok());
+}
+
+#[test]
+fn cues_that_cannot_be_scored_say_why() {
+    let alignment = alignment();
+    let sentence = "a sentence of some length that is said again and again";
+    let sentence_s = (3 * sentence.len() * FRAME) as f64 / 16e3;
+    let mut document = alignment.document();
+    let early = [
+        cue(sentence, None),
+        cue("...", Some((0.0, sentence_s))),
+        cue(sentence, Some((0.0, 31.0 + sentence_s))),
+        // Little of it is speech.
+        cue(sentence, Some((31.0, 99.0))),
+    ];
+    alignment.push_cues(&mut document, &early);
+    for i in 0..7 {
+        push_speech(&alignment, &mut document, 3 * i * sentence.len() * FRAME, sentence);
+    }
+    let begins_s = 7.0 * sentence_s;
+    let late = [
+        cue(sentence, Some((begins_s - 29.0, begins_s - 29.0 + sentence_s))),
+        cue(sentence, Some((begins_s - 31.0, begins_s - 31.0 + sentence_s))),
+    ];
+    alignment.push_cues(&mut document, &late);
+    alignment.finish(&mut document);
+    let found: Vec<_> = document.cues().iter().map(|cue| cue.features.err()).collect();
+    let expected = [
+        Some(NotAligned::Untimed),
+        Some(NotAligned::Unspoken),
+        Some(NotAligned::NotHeld),
+        None,
+        None,
+        Some(NotAligned::NotHeld),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(document.cues()[0].line, 7);
+    let probabilities = alignment.probabilities(document.cues()).unwrap();
+    assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    let unscored: Vec<AlignedCue> =
+        document.cues().iter().filter(|c| c.features.is_err()).copied().collect();
+    assert_eq!(alignment.probabilities(&unscored), None);
+}
+
+#[test]
+fn frames_of_which_too_many_fill_half_a_minute_are_refused() {
+    let constants = alignment().constants;
+    let features = json!({
+        "kind": "log_mel", "n_fft": 400, "hop": 1, "n_mels": 80, "frames": 4800,
+        "floor": 1e-10, "dynamic_range": 8.0, "offset": 4.0, "scale": 4.0,
+    });
+    let features: Features = serde_json::from_value(features).unwrap();
+    let constants = manifest::Alignment { frames: 4800, ..constants };
+    let error = Alignment::new(&constants, &features, &Audio { sample_rate: 48_000 }).unwrap_err();
+    assert_eq!(error.code(), 3);
+    assert!(
+        error.to_string().contains("found 1440000 frames in 30 s, expected at most 144631"),
+        "{error}"
+    );
+}
+
+/// Segments that say something, with a pause before each, and cues anywhere.
+fn documents() -> impl Strategy<Value = (Vec<(usize, String)>, Vec<Cue>)> {
+    let segments = prop::collection::vec((0..40_usize, "[a-d ]{1,12}"), 1..6);
+    let cues = prop::collection::vec(("[a-d0-2. ]{0,8}", 0.0..12.0, 0.0..5.0), 1..6);
+    let cues = cues.prop_map(|cues| {
+        let one = |(text, start_s, length_s): (String, f64, f64)| {
+            cue(&text, Some((start_s, start_s + length_s)))
+        };
+        cues.into_iter().map(one).collect()
+    });
+    (segments, cues)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn cues_may_come_before_between_and_after_the_segments((segments, cues) in documents(), first in 0..6_usize, after in 0..6_usize) {
+        let alignment = alignment();
+        let aligned = |first: usize, after: usize| {
+            let mut document = alignment.document();
+            let (before, rest) = cues.split_at(first.min(cues.len()));
+            alignment.push_cues(&mut document, before);
+            let mut start = 0;
+            for (i, (pause, text)) in segments.iter().enumerate() {
+                if i == after {
+                    alignment.push_cues(&mut document, rest);
+                }
+                start += pause * 160;
+                push_speech(&alignment, &mut document, start, text);
+                start += 3 * text.len() * FRAME;
+            }
+            if after >= segments.len() {
+                alignment.push_cues(&mut document, rest);
+            }
+            alignment.finish(&mut document);
+            document.cues().to_vec()
+        };
+        prop_assert_eq!(aligned(first, after), aligned(cues.len(), 0));
+    }
+}
