@@ -99,9 +99,11 @@ fn encoders(
     let mut log_mel = LogMel::new(&manifest.features, &manifest.audio)?;
     let spectrogram = log_mel.compute(&segment)?;
     let mut row = vec![0.0; model.speech_encoder().row_width()];
-    model.speech_encoder().encode(spectrogram, &mut row)?;
+    let mut frames = vec![0.0; model.speech_encoder().frames_len()];
+    model.speech_encoder().encode(spectrogram, &mut row, &mut frames)?;
     group.bench_function("speech", |bencher| {
-        bencher.iter(|| model.speech_encoder().encode(black_box(spectrogram), &mut row));
+        bencher
+            .iter(|| model.speech_encoder().encode(black_box(spectrogram), &mut row, &mut frames));
     });
 
     let (tokens, mask) = first_tokens(manifest, vocabulary)?;

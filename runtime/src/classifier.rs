@@ -72,11 +72,12 @@ impl Classifier {
         options: &Options,
     ) -> Result<Classification> {
         self.session.clear()?;
-        if let Some(mut recording) = recording {
-            self.push_recording(&mut recording, options)?;
-        }
+        // The transcript first, so that each cue is there when its audio comes.
         if let Some(transcript) = transcript {
             self.session.push_transcript(transcript)?;
+        }
+        if let Some(mut recording) = recording {
+            self.push_recording(&mut recording, options)?;
         }
         let mut classification = self.session.finish()?;
         if !options.stats {

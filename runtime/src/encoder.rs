@@ -6,7 +6,7 @@ use crate::engine::{Graph, Input};
 use crate::error::Result;
 use crate::features::{Spectrogram, TokenRow};
 
-/// The speech encoder: a segment to the mean and deviation of its frames' embeddings.
+/// The speech encoder: a segment to its frames' embeddings, and to their mean and deviation.
 #[derive(Debug, Clone)]
 pub struct SpeechEncoder {
     graph: Arc<Graph>,
@@ -25,13 +25,28 @@ impl SpeechEncoder {
         output_width(&self.graph)
     }
 
-    /// Embeds one segment into `row`, `[row_width]`.
+    /// Values of the frames' embeddings of one segment; 0 for a bundle without an alignment head, which alone reads them.
+    #[must_use]
+    pub fn frames_len(&self) -> usize {
+        self.graph.outputs().get(1).map_or(0, |port| port.len())
+    }
+
+    /// Embeds one segment into `row`, `[row_width]`, and its frames into `frames`, `[frames_len]`, zeros beyond its end.
     ///
     /// # Errors
     /// [`ErrorKind::GraphRun`](crate::ErrorKind::GraphRun) for lengths other than the graph's.
-    pub fn encode(&self, spectrogram: Spectrogram<'_>, row: &mut [f32]) -> Result<()> {
-        self.graph
-            .run_into(&[Input::F32(spectrogram.values), Input::F32(spectrogram.mask)], &mut [row])
+    pub fn encode(
+        &self,
+        spectrogram: Spectrogram<'_>,
+        row: &mut [f32],
+        frames: &mut [f32],
+    ) -> Result<()> {
+        let inputs = [Input::F32(spectrogram.values), Input::F32(spectrogram.mask)];
+        if frames.is_empty() {
+            self.graph.run_into(&inputs, &mut [row])
+        } else {
+            self.graph.run_into(&inputs, &mut [row, frames])
+        }
     }
 }
 

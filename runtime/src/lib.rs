@@ -10,7 +10,7 @@
 //! ```
 //! A recording is cut at its pauses, a transcript comes in cues; neither needs the other, and their numbers differ. Each segment
 //! and each cue becomes one row, the rows of both modalities attend to each other, and what they pool to is classified by a
-//! mixture of experts.
+//! mixture of experts. Where the bundle has an alignment head, the text of each cue is also held against the audio under it.
 //!
 //! # Example
 //! ```no_run
@@ -41,7 +41,8 @@
 //! # Limits
 //! Recordings of 8 to 192 kHz with up to 64 channels and of any length; transcripts of up to 16 MiB and 100,000 cues. Up to
 //! `fusion.n_max` rows a modality take part in cross-attention one by one; beyond that the most similar neighbours merge,
-//! and the result says how many rows each one holds. Nothing is cut short in silence.
+//! and the result says how many rows each one holds. A cue of more than [`KEPT_S`] of speech has no integrity score, and a
+//! warning says so. Nothing is cut short in silence.
 //!
 //! # Errors
 //! One [`Error`] with a stable [code](Error::code): 3 for a bundle, 4 for an input, 5 for a limit, 6 for a fault of this crate. The
@@ -52,7 +53,8 @@
 //! Everything that depends on the bundle is allocated when it is loaded and when a [`Classifier`] is made, among it `n_max` rows a
 //! modality, which are written at once. The engine allocates while a graph runs, within a bound that the graph's fixed
 //! shapes set, and keeps nothing. What a document adds is its transcript and its result, of at most `n_max` rows a modality:
-//! an hour takes no more than minutes do.
+//! an hour takes no more than minutes do. With an alignment head a [`Classifier`] holds one segment's frames and [`KEPT_S`] of
+//! posteriors more, about 0.5 MB; a document, the text of each timed cue until its audio has passed, and one score a cue.
 //!
 //! # Logging
 //! The `log` facade: one line at level info for a bundle that is loaded, one at debug for a document. Never audio, text, or
@@ -91,6 +93,6 @@ pub use fusion::{
 pub use moe::{MixtureOfExperts, TaskOutput};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{
-    BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Model, Run,
-    SegmentResult, Session, SetResult, TaskResult, Tool, Warning,
+    BundleId, Classification, CueResult, CueScore, ExpertGate, InputSummary, IntegrityResult,
+    LabelProbability, Model, Run, SegmentResult, Session, SetResult, TaskResult, Tool, Warning,
 };

@@ -1,6 +1,7 @@
 //! One document on its way through the stages, one segment and one row of tokens at a time.
 
 mod front_end;
+mod integrity;
 mod model;
 mod result;
 mod run;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use hilbert_formats::Transcript;
 
 use self::front_end::FrontEnd;
+use self::integrity::IntegrityCheck;
+pub use self::integrity::{CueScore, IntegrityResult};
 pub use self::model::Model;
 pub use self::result::{
     BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Run,
@@ -44,6 +47,7 @@ struct Rows {
     document: DocumentRows,
     audio_row: Box<[f32]>,
     text_row: Box<[f32]>,
+    integrity: Option<IntegrityCheck>,
     /// Seconds of one sample at the model's rate.
     sample_s: f64,
     stopwatch: Stopwatch,
@@ -60,6 +64,7 @@ impl Session {
             document: model.fusion.document_rows(),
             audio_row: vec![0.0; model.speech_encoder.row_width()].into(),
             text_row: vec![0.0; model.text_encoder.row_width()].into(),
+            integrity: IntegrityCheck::new(&model),
             sample_s: 1.0 / f64::from(model.manifest().audio.sample_rate),
             stopwatch: Stopwatch::default(),
         };
@@ -74,6 +79,7 @@ impl Session {
     pub fn clear(&mut self) -> Result<()> {
         self.front_end.clear()?;
         self.rows.document.clear();
+        self.rows.integrity.iter_mut().for_each(IntegrityCheck::clear);
         self.rows.stopwatch = Stopwatch::default();
         self.stream = None;
         self.input = InputSummary::default();
@@ -130,6 +136,9 @@ impl Session {
 
     /// Takes the transcript and encodes its cues; a document has at most one.
     ///
+    /// A cue is held against its audio if it comes in time: before the recording is [`KEPT_S`](crate::KEPT_S) of speech
+    /// beyond its start. Until its audio has passed, its text waits.
+    ///
     /// # Errors
     /// [`ErrorKind::GraphRun`] when a stage fails.
     pub fn push_transcript(&mut self, transcript: &Transcript) -> Result<()> {
@@ -142,6 +151,9 @@ impl Session {
             token_rows.push(cue, |tokens| rows.push_tokens(model, tokens))?;
         }
         token_rows.finish(|tokens| rows.push_tokens(model, tokens))?;
+        if let Some(integrity) = &mut rows.integrity {
+            rows.stopwatch.alignment.time(|| integrity.push_cues(&transcript.cues));
+        }
         self.input.transcript = Some(transcript.format.as_str());
         self.warnings.extend(transcript.warnings.iter().map(Warning::from));
         if self.rows.document.rows(Modality::Text).is_empty() {
@@ -198,6 +210,7 @@ impl Session {
             });
         }
         self.warn_of_modalities(fused.modalities);
+        let integrity = self.integrity(fused.modalities);
         let segments = self.rows.segments();
         let cues = self.rows.cues();
         log::debug!(
@@ -215,12 +228,22 @@ impl Session {
             },
             modalities: fused.modalities.names(),
             tasks,
+            integrity,
             segments,
             cues,
             warnings: self.warnings.clone(),
             run: Some(self.rows.stopwatch.read(self.input.duration_s)),
             input: self.input.clone(),
         })
+    }
+
+    /// Whether the transcript belongs to the recording, where there are both and the model can tell.
+    fn integrity(&mut self, modalities: Modalities) -> Option<IntegrityResult> {
+        let Rows { integrity, stopwatch, .. } = &mut self.rows;
+        let integrity = integrity.as_mut().filter(|_| modalities == Modalities::AudioText)?;
+        let (result, warnings) = stopwatch.alignment.time(|| integrity.finish());
+        self.warnings.extend(warnings);
+        Some(result)
     }
 
     /// Says what was not given, and what was merged.
@@ -263,9 +286,15 @@ impl Rows {
         let Span::Segment(segment) = span else {
             return Ok(());
         };
-        let Self { document, audio_row, sample_s, stopwatch, .. } = self;
+        let Self { document, audio_row, integrity, sample_s, stopwatch, .. } = self;
         let spectrogram = stopwatch.log_mel.time(|| log_mel.compute(segment.samples))?;
-        stopwatch.speech_encoder.time(|| model.speech_encoder.encode(spectrogram, audio_row))?;
+        let frames = integrity.as_mut().map_or(&mut [][..], |integrity| &mut integrity.frames);
+        stopwatch
+            .speech_encoder
+            .time(|| model.speech_encoder.encode(spectrogram, audio_row, frames))?;
+        if let Some(integrity) = integrity {
+            stopwatch.alignment.time(|| integrity.push_segment(segment))?;
+        }
         let times = TimeSpan {
             start_s: segment.start as f64 * *sample_s,
             end_s: segment.end as f64 * *sample_s,

@@ -155,12 +155,13 @@ fn one_modality_is_enough_and_the_result_says_which_it_was() {
     let spoken = wav(16_000, 1, &speech(8));
     let (words, no_words) = (text(&["I like the sea.", "It is cold."]), text(&[]));
     let unknown = text(&["\u{200b}"]);
+    let of_both: &[&str] = if MODEL.alignment().is_some() { &["cues_untimed"] } else { &[] };
     type Row<'a> =
         (&'a str, Option<&'a [u8]>, Option<&'a Transcript>, &'a [&'a str], &'a [&'a str]);
     let rows: [Row<'_>; 7] = [
         ("audio", Some(&spoken), None, &["audio"], &["no_transcript"]),
         ("text", None, Some(&words), &["text"], &["no_recording"]),
-        ("both", Some(&spoken), Some(&words), &["audio", "text"], &[]),
+        ("both", Some(&spoken), Some(&words), &["audio", "text"], of_both),
         ("silence and text", Some(&silence), Some(&words), &["text"], &["no_speech"]),
         (
             "audio and an empty transcript",

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use hilbert_formats::escape::Escaped;
-use hilbert_runtime::{Classification, InputSummary, Run, TaskResult, Warning};
+use hilbert_runtime::{Classification, InputSummary, IntegrityResult, Run, TaskResult, Warning};
 
 /// Displays as lines of text, the last one ended. What comes from outside, such as names, is escaped.
 pub(crate) struct Report<'a>(pub(crate) &'a Classification);
@@ -15,12 +15,24 @@ const MOST_ROWS: usize = 5;
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Classification {
-            bundle, input, modalities, tasks, segments, cues, warnings, run, ..
+            bundle,
+            input,
+            modalities,
+            tasks,
+            integrity,
+            segments,
+            cues,
+            warnings,
+            run,
+            ..
         } = self.0;
         write_input(f, input)?;
         writeln!(f, "model {}, from {}", Escaped(&bundle.name), modalities.join(" and "))?;
         for task in tasks {
             write_task(f, task)?;
+        }
+        if let Some(integrity) = integrity {
+            write_integrity(f, integrity)?;
         }
         let segments = segments.iter().map(|s| Row {
             times: Some((s.start_s, s.end_s)),
@@ -82,6 +94,22 @@ fn write_task(f: &mut Formatter<'_>, task: &TaskResult) -> fmt::Result {
     writeln!(f, "  experts: {}", experts.join(", "))
 }
 
+/// One line: whether the transcript belongs to the recording.
+fn write_integrity(f: &mut Formatter<'_>, integrity: &IntegrityResult) -> fmt::Result {
+    let IntegrityResult { label, probabilities, cues } = integrity;
+    let Some(found) = probabilities.iter().find(|one| Some(&one.label) == label.as_ref()) else {
+        return writeln!(f, "\nintegrity: not known, for no cue has a score");
+    };
+    let scores: Vec<f64> = cues.iter().filter_map(|cue| cue.score).collect();
+    let swapped = scores.iter().filter(|score| **score > 0.5).count();
+    let (label, count) = (Escaped(&found.label), scores.len());
+    let probability = found.probability;
+    writeln!(
+        f,
+        "\nintegrity: {label}, probability {probability:.3}, {swapped} of {count} cues seem swapped"
+    )
+}
+
 struct Row {
     /// Start and end, seconds; none for untimed cues.
     times: Option<(f64, f64)>,
@@ -138,6 +166,7 @@ fn write_run(f: &mut Formatter<'_>, run: &Run) -> fmt::Result {
         ("log-mel", run.log_mel_s),
         ("speech encoder", run.speech_encoder_s),
         ("text encoder", run.text_encoder_s),
+        ("alignment", run.alignment_s),
         ("fusion", run.fusion_s),
         ("in all", run.total_s),
     ] {
@@ -184,7 +213,36 @@ fn clock(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{alternatives, clock, percent};
+    use std::fmt::{self, Display, Formatter};
+
+    use hilbert_runtime::{CueScore, IntegrityResult, LabelProbability};
+
+    use super::{alternatives, clock, percent, write_integrity};
+
+    struct Shown(IntegrityResult);
+
+    impl Display for Shown {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            write_integrity(f, &self.0)
+        }
+    }
+
+    #[test]
+    fn integrity_is_one_line() {
+        let cue = |score| CueScore { line: 2, start_s: Some(0.0), end_s: Some(1.0), score };
+        let label =
+            |label: &str, probability| LabelProbability { label: label.to_owned(), probability };
+        let mut integrity = IntegrityResult {
+            label: Some("partly\u{9b}".to_owned()),
+            probabilities: vec![label("intact", 0.25), label("partly\u{9b}", 0.75)],
+            cues: [Some(0.9), None, Some(0.2)].map(cue).to_vec(),
+        };
+        let expected = "\nintegrity: partly\\u{9b}, probability 0.750, 1 of 2 cues seem swapped\n";
+        assert_eq!(Shown(integrity.clone()).to_string(), expected);
+        integrity.label = None;
+        let expected = "\nintegrity: not known, for no cue has a score\n";
+        assert_eq!(Shown(integrity).to_string(), expected);
+    }
 
     #[test]
     fn sets_are_told_as_alternatives_at_a_percentage() {

@@ -39,44 +39,33 @@ fn a_recording_and_its_transcript_become_the_documented_json() {
     let (wav, srt) = (sample("session.wav"), sample("session.srt"));
     let (text, value) = json(&["classify", &wav, "--transcript", &srt, "--format", "json"]);
     assert!(text.ends_with("}\n"));
-    assert_eq!(
-        keys_at(&text, 1),
-        [
-            "schema",
-            "tool",
-            "bundle",
-            "input",
-            "modalities",
-            "tasks",
-            "segments",
-            "cues",
-            "warnings"
-        ]
-    );
+    let manifest = fs::read(bundle().join("manifest.json")).unwrap();
+    let sha256 = hilbert_formats::bundle::sha256(&manifest);
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    // Only a bundle with an alignment head says something of integrity.
+    let labels = manifest["alignment"]["integrity"]["labels"].as_array();
+    let labels: Vec<_> =
+        labels.map_or(vec![], |labels| labels.iter().map(|one| one.as_str().unwrap()).collect());
+    let of_integrity = |keys: &'static [&str]| if labels.is_empty() { &[] } else { keys };
+    let before = ["schema", "tool", "bundle", "input", "modalities", "tasks"];
+    let after = ["segments", "cues", "warnings"];
+    assert_eq!(keys_at(&text, 1), [&before[..], of_integrity(&["integrity"]), &after].concat());
+    let of_input = ["path", "duration_s", "sample_rate", "channels", "transcript"];
+    let in_order = of_integrity(&["label", "probabilities", "cues"]);
     assert_eq!(
         keys_at(&text, 2),
-        [
-            "version",
-            "name",
-            "sha256",
-            "path",
-            "duration_s",
-            "sample_rate",
-            "channels",
-            "transcript"
-        ]
+        [&["version", "name", "sha256"][..], &of_input, in_order].concat()
     );
-    let manifest = fs::read(bundle().join("manifest.json")).unwrap();
-    let has_sets =
-        !serde_json::from_slice::<Value>(&manifest).unwrap()["tasks"][0]["conformal"].is_null();
+    let has_sets = !manifest["tasks"][0]["conformal"].is_null();
     let of_tasks = ["name", "kind", "label", "score", "probabilities", "sets", "experts"];
     let of_tasks = of_tasks.into_iter().filter(|key| *key != "sets" || has_sets);
     let of_rows = ["start_s", "end_s", "audio_weight", "merged", "text_weight"];
-    assert_eq!(keys_at(&text, 3), of_tasks.chain(of_rows).collect::<Vec<_>>());
+    let expected: Vec<_> = of_tasks.chain(labels).chain(of_rows).collect();
+    assert_eq!(keys_at(&text, 3), expected);
 
     assert_eq!(value["schema"], "hilbert.result/1");
     assert_eq!(value["tool"]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(value["bundle"]["sha256"], hilbert_formats::bundle::sha256(&manifest).as_str());
+    assert_eq!(value["bundle"]["sha256"], sha256.as_str());
     assert_eq!(value["input"]["path"], wav.as_str());
     assert_eq!(value["input"]["duration_s"], 76.137);
     assert_eq!(value["input"]["sample_rate"], 16_000);

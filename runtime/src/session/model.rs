@@ -10,6 +10,7 @@ use std::time::Instant;
 use hilbert_formats::{Bundle, Manifest};
 
 use super::front_end::FrontEnd;
+use crate::alignment::{Alignment, AlignmentHead};
 use crate::encoder::{SpeechEncoder, TextEncoder};
 use crate::engine::Graph;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,7 @@ pub struct Model {
     pub(super) text_encoder: TextEncoder,
     pub(super) fusion: Fusion,
     pub(super) experts: MixtureOfExperts,
+    pub(super) alignment: Option<(AlignmentHead, Alignment)>,
 }
 
 impl Model {
@@ -61,6 +63,13 @@ impl Model {
             text_encoder: TextEncoder::new(graph("text_encoder")?),
             fusion: Fusion::new(&manifest.fusion, graph)?,
             experts: MixtureOfExperts::new(&manifest.experts, &manifest.tasks, graph)?,
+            alignment: match &manifest.alignment {
+                Some(constants) => Some((
+                    AlignmentHead::new(graph("alignment")?),
+                    Alignment::new(constants, &manifest.features, &manifest.audio)?,
+                )),
+                None => None,
+            },
             vocabulary,
             sha256: bundle.manifest_sha256().to_owned(),
             manifest,
@@ -115,6 +124,12 @@ impl Model {
     #[must_use]
     pub const fn experts(&self) -> &MixtureOfExperts {
         &self.experts
+    }
+
+    /// The alignment head and what its posteriors are held against, if the bundle has them.
+    #[must_use]
+    pub fn alignment(&self) -> Option<(&AlignmentHead, &Alignment)> {
+        self.alignment.as_ref().map(|(head, alignment)| (head, alignment))
     }
 }
 

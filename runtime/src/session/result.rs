@@ -4,6 +4,8 @@ use hilbert_formats::manifest::TaskKind;
 use hilbert_formats::{Place, warning};
 use serde::{Serialize, Serializer};
 
+use super::integrity::IntegrityResult;
+
 /// The result of one document.
 ///
 /// Serialised it is a `hilbert.result/1`: fields in the order of the declaration, times with 3 decimals, everything else that
@@ -23,6 +25,9 @@ pub struct Classification {
     pub modalities: &'static [&'static str],
     /// One result a task, in the order of the manifest.
     pub tasks: Vec<TaskResult>,
+    /// Whether the transcript belongs to the recording; only of both, and only by a bundle with an alignment head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<IntegrityResult>,
     /// The rows of the audio, in order; none without audio.
     pub segments: Vec<SegmentResult>,
     /// The rows of the transcript, in order; none without one.
@@ -180,6 +185,9 @@ pub struct Run {
     /// In the text encoder.
     #[serde(serialize_with = "value")]
     pub text_encoder_s: f64,
+    /// In the alignment head and the scores of cues.
+    #[serde(serialize_with = "value")]
+    pub alignment_s: f64,
     /// In projection, cross-attention and the mixture of experts.
     #[serde(serialize_with = "value")]
     pub fusion_s: f64,
@@ -220,15 +228,21 @@ fn value<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(rounded(*x, 1e6))
 }
 
-fn optional_time<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn optional_time<S: Serializer>(
+    seconds: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     seconds.map(|x| rounded(x, 1e3)).serialize(serializer)
 }
 
-fn optional_value<S: Serializer>(x: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn optional_value<S: Serializer>(
+    x: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     x.map(|x| rounded(x, 1e6)).serialize(serializer)
 }
 
-fn by_label<S: Serializer>(
+pub(super) fn by_label<S: Serializer>(
     probabilities: &[LabelProbability],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -241,9 +255,10 @@ mod tests {
     use hilbert_formats::manifest::TaskKind;
 
     use super::{
-        BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Run,
-        SegmentResult, SetResult, TaskResult, Tool, Warning, rounded,
+        BundleId, Classification, CueResult, ExpertGate, InputSummary, IntegrityResult,
+        LabelProbability, Run, SegmentResult, SetResult, TaskResult, Tool, Warning, rounded,
     };
+    use crate::session::CueScore;
 
     #[test]
     fn the_json_is_that_of_the_schema() {
@@ -268,6 +283,13 @@ mod tests {
                 sets: Vec::new(),
                 experts: vec![ExpertGate { id: 3, gate: 1.0 / 3.0 }],
             }],
+            integrity: Some(IntegrityResult {
+                label: Some("intact".to_owned()),
+                probabilities: vec![probability("intact", 0.75)],
+                cues: [Some(0.000_000_4), None]
+                    .map(|score| CueScore { line: 2, start_s: Some(1.000_4), end_s: None, score })
+                    .to_vec(),
+            }),
             segments: vec![SegmentResult {
                 start_s: 0.0,
                 end_s: 7.900_49,
@@ -284,6 +306,8 @@ mod tests {
             r#""modalities":["audio","text"],"#,
             r#""tasks":[{"name":"proficiency","kind":"ordinal","label":"z","score":7.9,"probabilities":{"z":0.9,"a":0.0},"#,
             r#""experts":[{"id":3,"gate":0.333333}]}],"#,
+            r#""integrity":{"label":"intact","probabilities":{"intact":0.75},"#,
+            r#""cues":[{"line":2,"start_s":1.0,"end_s":null,"score":0.0},{"line":2,"start_s":1.0,"end_s":null,"score":null}]},"#,
             r#""segments":[{"start_s":0.0,"end_s":7.9,"audio_weight":1.0,"merged":2}],"#,
             r#""cues":[{"start_s":null,"end_s":null,"text_weight":0.5,"merged":1}],"#,
             r#""warnings":[{"code":"odd","message":"an oddity","line":4}]}"#

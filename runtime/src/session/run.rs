@@ -11,6 +11,7 @@ pub(super) struct Stopwatch {
     pub(super) log_mel: Lap,
     pub(super) speech_encoder: Lap,
     pub(super) text_encoder: Lap,
+    pub(super) alignment: Lap,
     pub(super) fusion: Lap,
     /// When the first lap began.
     started: Option<Instant>,
@@ -44,6 +45,7 @@ impl Stopwatch {
             log_mel_s: self.log_mel.0.as_secs_f64(),
             speech_encoder_s: self.speech_encoder.0.as_secs_f64(),
             text_encoder_s: self.text_encoder.0.as_secs_f64(),
+            alignment_s: self.alignment.0.as_secs_f64(),
             fusion_s: self.fusion.0.as_secs_f64(),
             real_time_factor: duration_s
                 .filter(|seconds| *seconds > 0.0)
