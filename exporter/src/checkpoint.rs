@@ -15,8 +15,8 @@ use hilbert_formats::bundle::sha256;
 use safetensors::{Dtype, SafeTensors};
 
 pub use self::config::{
-    Config, ExpertsConfig, FusionConfig, LogMelConfig, ModelConfig, Provenance, SpeechConfig,
-    TaskConfig, TextConfig,
+    AlignmentConfig, Config, ExpertsConfig, FusionConfig, LogMelConfig, ModelConfig, Provenance,
+    SpeechConfig, TaskConfig, TextConfig,
 };
 pub use self::layout::tensors;
 use crate::error::{ErrorKind, Result};
@@ -71,7 +71,7 @@ impl Checkpoint {
         }
         let mut loaded = BTreeMap::new();
         if config.is_bounded() {
-            let expected = tensors(&config.model);
+            let expected = tensors(&config.model, config.alignment.as_ref());
             problems.extend(unknown(&stored, &expected));
             for (name, shape) in expected {
                 match load(&stored, &name, &shape) {

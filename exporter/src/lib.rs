@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alignment;
 pub mod checkpoint;
 pub mod error;
 pub mod export;

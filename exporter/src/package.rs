@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 
 use hilbert_formats::bundle::{MANIFEST, sha256};
 use hilbert_formats::manifest::{
-    Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task, Text, Weights,
+    Alignment, Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task,
+    Text, Weights,
 };
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{AlignmentConfig, Checkpoint, Config};
 use crate::error::{ErrorKind, Result};
 use crate::fusion::{self, BLOCK, Modality};
 use crate::graph::Graph;
-use crate::{moe, speech, text};
+use crate::{alignment, moe, speech, text};
 
 const VOCABULARY: &str = "vocab.txt";
 const GOLDEN: &str = "golden.safetensors";
@@ -101,7 +102,7 @@ impl Package {
                 threshold: model.experts.threshold,
             },
             tasks: tasks(checkpoint),
-            alignment: None,
+            alignment: alignment_entry(config),
         };
         Ok(Self { manifest: checked(&manifest)?, files })
     }
@@ -195,6 +196,9 @@ fn graphs(checkpoint: &Checkpoint, weights: Weights) -> Result<Vec<Graph>> {
         speech::speech_encoder(checkpoint, weights)?,
         text::text_encoder(checkpoint, weights)?,
     ];
+    if let Some(head) = &checkpoint.config().alignment {
+        graphs.push(alignment::alignment(checkpoint, head, weights)?);
+    }
     for modality in Modality::BOTH {
         graphs.push(fusion::project(checkpoint, weights, modality)?);
         graphs.push(fusion::cross(checkpoint, weights, modality)?);
@@ -209,6 +213,14 @@ fn graphs(checkpoint: &Checkpoint, weights: Weights) -> Result<Vec<Graph>> {
         graphs.push(moe::head(checkpoint, weights, task)?);
     }
     Ok(graphs)
+}
+
+fn alignment_entry(config: &Config) -> Option<Alignment> {
+    let AlignmentConfig { hidden: _, alphabet, margin_s, worst_fit, features, integrity } =
+        config.alignment.clone()?;
+    let speech = &config.model.speech;
+    let (frames, width) = (speech.frames / speech.reduction(), speech.width);
+    Some(Alignment { frames, width, alphabet, margin_s, worst_fit, features, integrity })
 }
 
 fn tasks(checkpoint: &Checkpoint) -> Vec<Task> {

@@ -12,7 +12,8 @@ use crate::layers::{EPSILON, LayerForm};
 /// Floor of the variance over frames.
 const VARIANCE_FLOOR: f32 = 1e-6;
 
-/// Builds `speech_encoder`: `log_mel [1, M, T]`, `mask [1, T]` (1 real, 0 padding) -> `row [1, 2 D]`.
+/// Builds `speech_encoder`: `log_mel [1, M, T]`, `mask [1, T]` (1 real, 0 padding) -> `row [1, 2 D]`, and where the
+/// checkpoint has an alignment head, which reads them, `frames [F, D]`, zeros at padding.
 ///
 /// `SpeechEncoder` of `models/reference/hilbert.py` (after openai/whisper, `whisper/model.py`).
 ///
@@ -61,6 +62,11 @@ pub fn speech_encoder(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph
     let deviation = g.unary("Sqrt", &variance);
     let row = g.concat(&[&mean, &deviation], 1);
     g.output("row", &row);
+    if checkpoint.config().alignment.is_some() {
+        let column = g.reshape(&mask, &[mask.shape()[1], 1]);
+        let frames = g.binary("Mul", &x, &column);
+        g.output("frames", &frames);
+    }
     Ok(g.finish())
 }
 
@@ -93,7 +99,10 @@ pub(crate) fn sinusoids(
 }
 
 /// Kernel 3, padding 1, then GELU. `[1, in, T]` -> `[1, width, T / stride]`
-fn convolution(
+///
+/// # Errors
+/// A tensor that is not there: a fault of the exporter.
+pub(crate) fn convolution(
     g: &mut GraphBuilder<'_>,
     name: &str,
     x: &Value,

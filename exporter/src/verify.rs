@@ -3,6 +3,7 @@
 //! Each stage is fed its golden input and compared with its golden output; then whole documents run from log-mel and
 //! tokens to probabilities. The golden set is the one that matches the bundle's weights: `f32` or `int8`.
 
+mod alignment;
 mod golden;
 mod stages;
 
@@ -162,6 +163,9 @@ impl Check<'_> {
                 let held = stages::sets(task, &output, presence)?;
                 self.compare(&format!("sets/{}", task.name), &held)?;
             }
+        }
+        if presence.audio && presence.text && stages.manifest.alignment.is_some() {
+            self.alignment(stages)?;
         }
         Ok(())
     }

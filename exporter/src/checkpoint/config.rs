@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hilbert_formats::manifest::{CalibrationSet, Conformal, Segmentation, TaskKind};
+use hilbert_formats::manifest::{CalibrationSet, Conformal, Integrity, Segmentation, TaskKind};
 use serde::Deserialize;
 
 /// Largest value of any width, count or length; keeps every product of them inside `usize`.
@@ -32,6 +32,8 @@ pub struct Config {
     pub segmentation: Segmentation,
     /// Widths and counts.
     pub model: ModelConfig,
+    /// The alignment head and the scores of `integrity`, where the model has them.
+    pub alignment: Option<AlignmentConfig>,
 }
 
 /// Where the weights come from.
@@ -61,6 +63,20 @@ pub struct LogMelConfig {
     pub dynamic_range: f64,
     pub offset: f64,
     pub scale: f64,
+}
+
+/// The alignment head, see `hilbert_formats::manifest::Alignment`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manifest's field of the same name documents each")]
+pub struct AlignmentConfig {
+    /// Width of the head.
+    pub hidden: usize,
+    pub alphabet: String,
+    pub margin_s: f64,
+    pub worst_fit: f64,
+    pub features: Vec<String>,
+    pub integrity: Integrity,
 }
 
 /// `HilbertConfig`.
@@ -169,6 +185,15 @@ pub struct TaskConfig {
     pub labels: Vec<String>,
 }
 
+impl SpeechConfig {
+    /// Log-mel frames of one frame of the last layer.
+    #[must_use]
+    pub fn reduction(&self) -> usize {
+        let halved = self.halve_after != 0 && self.halve_after < self.layers;
+        if halved { 4 } else { 2 }
+    }
+}
+
 impl TaskConfig {
     /// Numbers that the task's head returns: one for an ordinal task, else one a label.
     #[must_use]
@@ -193,8 +218,6 @@ impl Config {
         }
         let (mel, m) = (&self.log_mel, &self.model);
         let (speech, text, fusion) = (&m.speech, &m.text, &m.fusion);
-        let halved = speech.halve_after != 0 && speech.halve_after < speech.layers;
-        let pairs = if halved { 4 } else { 2 };
         let mut equal = |name: &str, found: usize, expected: usize| {
             if found != expected {
                 problems.push(format!("{name}: found {found}, expected {expected}"));
@@ -202,7 +225,7 @@ impl Config {
         };
         equal("speech.n_mels", speech.n_mels, mel.n_mels);
         equal("speech.frames", speech.frames, mel.frames);
-        equal("speech.frames modulo its reductions", speech.frames % pairs, 0);
+        equal("speech.frames modulo its reductions", speech.frames % speech.reduction(), 0);
         equal("speech.width modulo speech.heads", speech.width % speech.heads, 0);
         equal("text.width modulo text.heads", text.width % text.heads, 0);
         equal("fusion.width modulo fusion.heads", fusion.width % fusion.heads, 0);
@@ -232,7 +255,7 @@ impl Config {
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         let (speech, text, fusion, experts) =
             (&self.model.speech, &self.model.text, &self.model.fusion, &self.model.experts);
-        vec![
+        let mut sizes = vec![
             ("log_mel.n_fft", self.log_mel.n_fft),
             ("log_mel.hop", self.log_mel.hop),
             ("speech.n_mels", speech.n_mels),
@@ -256,6 +279,8 @@ impl Config {
             ("experts.count", experts.count),
             ("experts.width", experts.width),
             ("number of tasks", self.model.tasks.len()),
-        ]
+        ];
+        sizes.extend(self.alignment.iter().map(|a| ("alignment.hidden", a.hidden)));
+        sizes
     }
 }

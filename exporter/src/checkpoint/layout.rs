@@ -2,17 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::config::ModelConfig;
+use hilbert_formats::manifest::Alignment;
 
-/// Shape of every tensor that a model of this configuration has, by name: the state dictionary of `hilbert.Hilbert`.
+use super::config::{AlignmentConfig, ModelConfig};
+
+/// Shape of every tensor that a model of this configuration has, by name: the state dictionary of `hilbert.Hilbert`, and of
+/// `hilbert.AlignmentHead` where there is one.
 #[must_use]
-pub fn tensors(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
+pub fn tensors(
+    config: &ModelConfig,
+    alignment: Option<&AlignmentConfig>,
+) -> BTreeMap<String, Vec<usize>> {
     let mut layout = Layout(BTreeMap::new());
     let speech = &config.speech;
     layout.affine("speech.conv1", &[speech.width, speech.n_mels, 3]);
     layout.affine("speech.conv2", &[speech.width, speech.width, 3]);
     layout.transformer("speech", speech.layers, speech.width, speech.ffn);
     layout.norm("speech.norm", speech.width);
+
+    if let Some(&AlignmentConfig { hidden, .. }) = alignment {
+        layout.norm("alignment.norm", speech.width);
+        layout.affine("alignment.reduce", &[hidden, speech.width]);
+        layout.affine("alignment.context", &[hidden, hidden, 3]);
+        layout.affine("alignment.classes", &[Alignment::CLASSES, hidden]);
+    }
 
     let text = &config.text;
     layout.add("text.tokens.weight", &[text.vocabulary, text.width]);

@@ -89,6 +89,21 @@ impl Golden {
         Ok(elements(&self.entry(name, Dtype::F32)?.data, f32::from_le_bytes))
     }
 
+    /// A float tensor of either width, flat.
+    pub(super) fn floats_of_any_width(&self, name: &str) -> Result<Vec<f32>> {
+        let Some(Entry { dtype: Dtype::F64, data, .. }) = self.tensors.get(name) else {
+            return self.floats(name);
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "compared in single precision")]
+        let values = elements(data, f64::from_le_bytes).into_iter().map(|v| v as f32).collect();
+        Ok(values)
+    }
+
+    /// The cues of a document as JSON.
+    pub(super) fn cues_json(&self, document: &str) -> Result<&[u8]> {
+        Ok(&self.entry(&format!("inputs/{document}/cues_json"), Dtype::U8)?.data)
+    }
+
     /// A float tensor cut along its first dimension.
     pub(super) fn rows(&self, name: &str) -> Result<Vec<Vec<f32>>> {
         let values = self.floats(name)?;

@@ -2,7 +2,9 @@
 //!
 //! The runtime has its own, streaming and in bounded memory; this one is an oracle beside it.
 
-use hilbert_formats::manifest::{Calibration, CalibrationSet, Features, Manifest, Task, TaskKind};
+use hilbert_formats::manifest::{
+    Alignment, Calibration, CalibrationSet, Features, Manifest, Task, TaskKind,
+};
 use hilbert_runtime::{Input, LabelSet, Modalities, Model, decide};
 
 use super::golden::Golden;
@@ -45,13 +47,36 @@ pub(super) struct Stages<'a> {
 impl Stages<'_> {
     /// Rows of every segment whose log-mel the golden file holds.
     pub(super) fn encode_audio(&self, golden: &Golden, document: &str) -> Result<Vec<Vec<f32>>> {
+        let row = |outputs: Vec<Vec<f32>>| outputs.into_iter().next().unwrap_or_default();
+        Ok(self.speech(golden, document)?.into_iter().map(row).collect())
+    }
+
+    /// Log posteriors of the real frames of every segment whose log-mel the golden file holds, in order.
+    pub(super) fn log_posteriors(
+        &self,
+        golden: &Golden,
+        document: &str,
+        real: &[usize],
+    ) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for (outputs, real) in self.speech(golden, document)?.iter().zip(real) {
+            let no_frames = || ErrorKind::NoGraph { name: "speech_encoder".into() };
+            let log =
+                self.one("alignment", &[Input::F32(outputs.get(1).ok_or_else(no_frames)?)])?;
+            all.extend(log.into_iter().take(real * Alignment::CLASSES));
+        }
+        Ok(all)
+    }
+
+    /// The speech encoder's outputs for every segment whose log-mel the golden file holds.
+    fn speech(&self, golden: &Golden, document: &str) -> Result<Vec<Vec<Vec<f32>>>> {
         let Features::LogMel { hop, frames, .. } = self.manifest.features;
         let spans = golden.spans(document)?;
         let mels = golden.rows(&format!("inputs/{document}/log_mel"))?;
         let encode = |(mel, [start, end]): (&Vec<f32>, &[i64; 2])| {
             let real = usize::try_from(end.saturating_sub(*start)).unwrap_or(0).div_ceil(hop);
             let mask: Vec<f32> = (0..frames).map(|t| if t < real { 1.0 } else { 0.0 }).collect();
-            self.one("speech_encoder", &[Input::F32(mel), Input::F32(&mask)])
+            self.run("speech_encoder", &[Input::F32(mel), Input::F32(&mask)])
         };
         mels.iter().zip(&spans).map(encode).collect()
     }
@@ -189,11 +214,15 @@ impl Stages<'_> {
     }
 
     fn outputs<const N: usize>(&self, graph: &str, inputs: &[Input<'_>]) -> Result<[Vec<f32>; N]> {
+        let outputs = self.run(graph, inputs)?;
+        Ok(outputs.try_into().map_err(|_| ErrorKind::NoGraph { name: graph.into() })?)
+    }
+
+    fn run(&self, graph: &str, inputs: &[Input<'_>]) -> Result<Vec<Vec<f32>>> {
         let no_graph = || ErrorKind::NoGraph { name: graph.into() };
         let outputs = self.model.graph(graph).ok_or_else(no_graph)?.run(inputs);
-        let outputs = outputs
-            .map_err(|source| ErrorKind::Runtime { stage: format!("running {graph}"), source })?;
-        Ok(outputs.try_into().map_err(|_| no_graph())?)
+        Ok(outputs
+            .map_err(|source| ErrorKind::Runtime { stage: format!("running {graph}"), source })?)
     }
 }
 

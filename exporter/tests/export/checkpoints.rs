@@ -49,6 +49,19 @@ fn missing_unknown_misshapen_and_infinite_tensors_are_listed_at_once() {
 }
 
 #[test]
+fn an_alignment_head_has_its_tensors_and_its_section_or_neither() {
+    let mut aligned = Tiny::aligned();
+    assert!(problems(&aligned).is_empty());
+    aligned.tensors.remove("alignment.context.bias");
+    let expected = [r#"tensor "alignment.context.bias": found none, expected shape [40]"#];
+    assert_eq!(problems(&aligned), expected);
+    aligned.config.as_object_mut().unwrap().remove("alignment");
+    let found = problems(&aligned);
+    assert_eq!(found.len(), 7, "{found:?}");
+    assert_eq!(found[0], r#"tensor "alignment.classes.bias": found, expected none of this name"#);
+}
+
+#[test]
 fn tensors_that_only_the_training_uses_are_ignored() {
     let mut tiny = Tiny::new();
     tiny.tensors.insert("contrast.audio.weight".into(), (vec![1], vec![0.0]));
@@ -60,6 +73,7 @@ fn tensors_that_only_the_training_uses_are_ignored() {
 fn a_configuration_that_makes_no_graphs_is_refused() {
     let none = json!({"documents": 1, "sets": []});
     let rows = [
+        ("/alignment/hidden", json!(0), "alignment.hidden: found 0, expected 1 to 131072"),
         ("/model/speech/frames", json!(998), "speech.frames: found 998, expected 1000"),
         ("/model/speech/heads", json!(5), "speech.width modulo speech.heads: found 2, expected 0"),
         ("/model/speech/layers", json!(0), "speech.layers: found 0, expected 1 to 131072"),
@@ -87,7 +101,7 @@ fn a_configuration_that_makes_no_graphs_is_refused() {
     ];
     let mut wrong = Vec::new();
     for (pointer, value, expected) in rows {
-        let mut tiny = Tiny::new();
+        let mut tiny = Tiny::aligned();
         *tiny.config.pointer_mut(pointer).unwrap() = value;
         let found = problems(&tiny);
         if !found.iter().any(|p| p == expected) {

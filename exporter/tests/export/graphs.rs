@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::tiny::Tiny;
 
 /// Operators that tract 0.23.9, onnxruntime and `check_onnx.py` all run; a new one goes through all three first.
-const OPERATORS: [&str; 23] = [
+const OPERATORS: [&str; 24] = [
     "Add",
     "Cast",
     "Concat",
@@ -23,6 +23,7 @@ const OPERATORS: [&str; 23] = [
     "Exp",
     "Gather",
     "LayerNormalization",
+    "LogSoftmax",
     "MatMul",
     "Max",
     "Mul",
@@ -113,11 +114,39 @@ text_encoder: tokens [1, 16], mask [1, 16] -> row [1, 24]
 }
 
 #[test]
+fn a_checkpoint_with_an_alignment_head_has_its_graph_and_hands_it_frames() {
+    let package = package(&Tiny::aligned(), Weights::Int8);
+    let graphs = graphs(&package);
+    let shapes = |ports: &[ValueInfoProto]| {
+        declared(ports).into_iter().map(|port| (port.name, port.shape)).collect::<Vec<_>>()
+    };
+    let frames = ("frames".to_owned(), vec![250, 32]);
+    let row = ("row".to_owned(), vec![1, 64]);
+    assert_eq!(shapes(&graphs["speech_encoder"].output), [row, frames.clone()]);
+    assert_eq!(shapes(&graphs["alignment"].input), [frames]);
+    let log = ("log_posteriors".to_owned(), vec![250, 29]);
+    assert_eq!(shapes(&graphs["alignment"].output), [log]);
+    let stated = serde_json::to_value(package.manifest().alignment.as_ref().unwrap()).unwrap();
+    let mut expected = crate::tiny::alignment();
+    expected.as_object_mut().unwrap().remove("hidden");
+    (expected["frames"], expected["width"]) = (json!(250), json!(32));
+    assert_eq!(stated, expected);
+    let mut without = Tiny::aligned();
+    without.config.as_object_mut().unwrap().remove("alignment");
+    without.tensors.retain(|name, _| !name.starts_with("alignment."));
+    let without = self::package(&without, Weights::Int8);
+    let others = without.files().iter().filter(|(name, _)| name != "speech_encoder.onnx");
+    for file in others {
+        assert!(package.files().contains(file), "{} should not know of the head", file.0);
+    }
+}
+
+#[test]
 fn nodes_read_only_what_stands_before_them_and_use_known_operators() {
     let operators = BTreeSet::from(OPERATORS);
     let mut wrong = Vec::new();
     for weights in [Weights::Int8, Weights::F32] {
-        for (name, graph) in graphs(&package(&Tiny::new(), weights)) {
+        for (name, graph) in graphs(&package(&Tiny::aligned(), weights)) {
             let constants = graph.initializer.iter().map(|t| t.name().to_owned());
             let mut known: BTreeSet<String> =
                 constants.chain(graph.input.iter().map(|v| v.name().to_owned())).collect();
@@ -143,7 +172,7 @@ fn nodes_read_only_what_stands_before_them_and_use_known_operators() {
 
 #[test]
 fn every_tensor_of_the_checkpoint_is_in_a_graph() {
-    let tiny = Tiny::new();
+    let tiny = Tiny::aligned();
     for weights in [Weights::Int8, Weights::F32] {
         let graphs = graphs(&package(&tiny, weights));
         let held: BTreeSet<_> =
@@ -170,7 +199,7 @@ fn source(tiny: &Tiny, constant: &TensorProto) -> Vec<f32> {
 
 #[test]
 fn float_weights_are_the_checkpoints() {
-    let tiny = Tiny::new();
+    let tiny = Tiny::aligned();
     for graph in graphs(&package(&tiny, Weights::F32)).values() {
         for constant in graph.initializer.iter().filter(|c| tiny.tensors.contains_key(c.name())) {
             assert_eq!(floats(constant), source(&tiny, constant), "{}", constant.name());
@@ -180,7 +209,7 @@ fn float_weights_are_the_checkpoints() {
 
 #[test]
 fn int8_weights_are_those_of_the_threshold_and_lie_within_half_a_scale() {
-    let tiny = Tiny::new();
+    let tiny = Tiny::aligned();
     let mut counted = 0;
     for graph in graphs(&package(&tiny, Weights::Int8)).values() {
         for constant in graph.initializer.iter().filter(|c| tiny.tensors.contains_key(c.name())) {
@@ -218,7 +247,7 @@ fn int8_weights_are_those_of_the_threshold_and_lie_within_half_a_scale() {
             }
         }
     }
-    assert_eq!(counted, 18, "the threshold should fall between the tiny checkpoint's tensors");
+    assert_eq!(counted, 19, "the threshold should fall between the tiny checkpoint's tensors");
 }
 
 #[test]

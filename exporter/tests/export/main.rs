@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as the tests do")]
 
+mod alignment;
 mod bundles;
 mod checkpoints;
 mod command;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use hilbert_exporter::verify::{Golden, open, verify};
-use hilbert_exporter::{ErrorKind, Options, export};
+use hilbert_exporter::{Checkpoint, ErrorKind, Options, export};
 use hilbert_formats::manifest::Weights;
 use tempfile::TempDir;
 
@@ -23,6 +23,11 @@ fn compared(weights: Weights) -> Vec<String> {
     let report = export(&checkpoint(), &folder.path().join("bundle"), &options).unwrap();
     eprintln!("{report}");
     report.comparisons.into_iter().map(|c| c.stage).collect()
+}
+
+/// Whether the trained checkpoint has an alignment head.
+fn is_aligned() -> bool {
+    Checkpoint::open(&checkpoint()).unwrap().config().alignment.is_some()
 }
 
 #[test]
@@ -53,7 +58,10 @@ fn every_stage_of_both_forms_agrees_with_its_golden_set() {
         "chained probabilities/proficiency",
         "chained probabilities/fluency",
     ];
-    let missing: Vec<_> = expected.iter().filter(|s| !stages.contains(&(**s).to_owned())).collect();
+    let of_both = ["alignment_log_posteriors", "cue_features", "cue_scores", "integrity"];
+    let of_both = of_both.iter().filter(|_| is_aligned());
+    let missing: Vec<_> =
+        expected.iter().chain(of_both).filter(|s| !stages.contains(&(**s).to_owned())).collect();
     assert!(missing.is_empty(), "not compared: {missing:?}");
     assert_eq!(compared(Weights::F32), stages);
 }
@@ -64,7 +72,7 @@ fn a_perturbed_golden_value_is_found_where_it_is() {
     let target = folder.path().join("bundle");
     export(&checkpoint(), &target, &options(Weights::Int8)).unwrap();
     let model = open(&target).unwrap();
-    let rows = [
+    let mut rows = vec![
         ("audio_only", "audio_rows", 700, 2e-4),
         ("audio_only", "audio_x", 300, -2e-4),
         ("audio_only", "cross_audio_score", 1, 2e-4),
@@ -74,6 +82,9 @@ fn a_perturbed_golden_value_is_found_where_it_is() {
         ("audio_only", "probabilities/proficiency", 2, -2e-4),
         ("text_only", "text_rows", 1151, 2e-4),
     ];
+    if is_aligned() {
+        rows.push(("one_segment", "alignment_log_posteriors", 1000, 2e-4));
+    }
     let mut wrong = Vec::new();
     for (document, stage, index, difference) in rows {
         let path = folder.path().join("perturbed.safetensors");

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use half::f16;
-use hilbert_exporter::checkpoint::{ModelConfig, tensors};
-use safetensors::Dtype;
+use hilbert_exporter::checkpoint::{AlignmentConfig, ModelConfig, tensors};
 use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -23,11 +23,18 @@ impl Tiny {
         Self::with(|_| ())
     }
 
+    /// With an alignment head.
+    pub(crate) fn aligned() -> Self {
+        Self::with(|config| config["alignment"] = alignment())
+    }
+
     /// With a configuration that `change` made of the usual one.
     pub(crate) fn with(change: impl FnOnce(&mut Value)) -> Self {
         let mut config = config();
         change(&mut config);
         let model: ModelConfig = serde_json::from_value(config["model"].clone()).unwrap();
+        let alignment: Option<AlignmentConfig> =
+            serde_json::from_value(config["alignment"].clone()).unwrap();
         let mut state = 1_u32;
         let mut random = || {
             // xorshift32, Marsaglia 2003
@@ -40,10 +47,24 @@ impl Tiny {
             let values = (0..shape.iter().product()).map(|_| random()).collect();
             (name, (shape, values))
         };
-        let tensors = tensors(&model).into_iter().map(fill).collect();
+        let tensors = tensors(&model, alignment.as_ref()).into_iter().map(fill).collect();
         let mut vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n".to_owned();
         (4..model.text.vocabulary).for_each(|i| vocabulary += &format!("piece{i}\n"));
         Self { config, tensors, vocabulary }
+    }
+
+    /// The checkpoint in a folder.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let bytes = fs::read(folder.join("model.safetensors")).unwrap();
+        let stored = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = |(name, view): (&str, TensorView<'_>)| {
+            let values = view.data().as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32());
+            (name.to_owned(), (view.shape().to_vec(), values.collect()))
+        };
+        let config = serde_json::from_str(&text("config.json")).unwrap();
+        let tensors = stored.iter().map(tensor).collect();
+        Self { config, tensors, vocabulary: text("vocab.txt") }
     }
 
     /// Writes it in half precision.
@@ -111,6 +132,22 @@ fn config() -> Value {
                 {"name": "proficiency", "kind": "ordinal", "labels": ["basic", "intermediate", "proficient"]},
                 {"name": "fluency", "kind": "binary", "labels": ["fluent", "at_risk"]},
             ],
+        },
+    })
+}
+
+/// The section `alignment` of a `config.json`.
+pub(crate) fn alignment() -> Value {
+    json!({
+        "hidden": 40, "alphabet": " abcdefghijklmnopqrstuvwxyz'", "margin_s": 0.3, "worst_fit": -20.0,
+        "features": ["fit", "characters", "ratio", "mismatch"],
+        "integrity": {
+            "labels": ["intact", "partly_swapped", "all_swapped"],
+            "cue": {"weight": [-1.5, 0.25, -0.5, 2.0], "bias": -4.0},
+            "document": {
+                "summaries": ["mean", "smallest", "largest"],
+                "weight": [[-0.5, 0.0, -0.125], [0.0, -0.25, 0.0625], [0.25, 0.25, 0.0]], "bias": [1.0, 0.0, -1.0],
+            },
         },
     })
 }
