@@ -8,6 +8,8 @@
     reason = "numbers that were integers or f32 before the golden file was read as f64"
 )]
 
+#[path = "golden/alignment.rs"]
+mod alignment;
 #[path = "golden/file.rs"]
 mod file;
 #[path = "golden/report.rs"]
@@ -20,6 +22,7 @@ use std::sync::{Arc, LazyLock};
 
 use hilbert_runtime::{Model, Session};
 
+use crate::alignment::check_result;
 use crate::file::Golden;
 use crate::report::{CHAINED, Report};
 use crate::stages::check_stages;
@@ -63,6 +66,7 @@ fn the_whole_runtime_gives_the_probabilities_and_labels_of_the_reference() {
                 ));
             }
         }
+        check_result(&golden, &document, &classification, &mut report);
     }
     println!("{}", report.largest_differences());
     report.assert_empty();
@@ -71,7 +75,6 @@ fn the_whole_runtime_gives_the_probabilities_and_labels_of_the_reference() {
 #[test]
 fn a_perturbed_golden_value_fails() {
     let golden = Golden::read();
-    let document = "text_only".to_owned();
     let stages = [
         "text_rows",
         "text_x",
@@ -83,7 +86,14 @@ fn a_perturbed_golden_value_fails() {
         "gates",
         "experts",
     ];
-    for stage in stages {
+    let of_text = stages.map(|stage| ("text_only", stage));
+    let of_both = [
+        ("one_segment", "alignment_log_posteriors"),
+        ("typical", "cue_scores"),
+        ("typical", "integrity"),
+    ];
+    let of_both = of_both.into_iter().filter(|_| MODEL.alignment().is_some());
+    for (document, stage) in of_text.into_iter().chain(of_both) {
         let mut perturbed = golden.clone();
         let name = format!("{}/{document}/{stage}", perturbed.set);
         // A value that nothing compared is computed from: the last one.
@@ -93,11 +103,11 @@ fn a_perturbed_golden_value_fails() {
             .unwrap_or_else(|| panic!("no {name}"))
             .last_mut()
             .unwrap() += 1e-2;
-        let report = check_stages(&perturbed, std::slice::from_ref(&document));
+        let report = check_stages(&perturbed, &[document.to_owned()]);
         let named = report
             .failures
             .iter()
-            .any(|failure| failure.contains(stage) && failure.contains(&document));
+            .any(|failure| failure.contains(stage) && failure.contains(document));
         assert!(named, "{stage}: {:?}", report.failures);
     }
 }

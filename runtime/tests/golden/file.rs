@@ -78,36 +78,45 @@ impl Golden {
             .collect()
     }
 
+    /// The document's part of the sample recording.
+    pub(crate) fn samples(&self, document: &str) -> Option<Vec<f32>> {
+        let range = self.input(document, "range")?;
+        let mut wav = WavReader::open(path("examples/data/session.wav")).unwrap();
+        let audio = &MODEL.manifest().audio;
+        assert_eq!((wav.format().sample_rate, wav.format().channels), (audio.sample_rate, 1));
+        let mut samples = Vec::new();
+        let mut block = [0.0; 4096];
+        while let n @ 1.. = wav.read(&mut block).unwrap() {
+            samples.extend_from_slice(&block[..n]);
+        }
+        Some(samples[range[0] as usize..range[1] as usize].to_vec())
+    }
+
+    pub(crate) fn cues(&self, document: &str) -> Option<Vec<Cue>> {
+        let json = self.input(document, "cues_json")?;
+        let json: Vec<u8> = json.iter().map(|byte| *byte as u8).collect();
+        let cues: Vec<Value> = serde_json::from_slice(&json).unwrap();
+        let cue = |cue: &Value| Cue {
+            text: cue["text"].as_str().unwrap().to_owned(),
+            times: cue["start_s"]
+                .as_f64()
+                .map(|start_s| CueTimes { start_s, end_s: cue["end_s"].as_f64().unwrap() }),
+            line: 1,
+        };
+        Some(cues.iter().map(cue).collect())
+    }
+
     /// The document through the whole runtime.
     pub(crate) fn classify(&self, session: &mut Session, document: &str) -> Classification {
-        if let Some(range) = self.input(document, "range") {
-            let mut wav = WavReader::open(path("examples/data/session.wav")).unwrap();
-            let (sample_rate, channels) = (wav.format().sample_rate, wav.format().channels);
-            assert_eq!(channels, 1);
-            let mut samples = Vec::new();
-            let mut block = [0.0; 4096];
-            while let n @ 1.. = wav.read(&mut block).unwrap() {
-                samples.extend_from_slice(&block[..n]);
-            }
-            session.start_audio(PcmFormat { sample_rate, channels }, ChannelChoice::Mean).unwrap();
-            for block in samples[range[0] as usize..range[1] as usize].chunks(1000) {
-                session.push_audio(block).unwrap();
-            }
-        }
-        if let Some(json) = self.input(document, "cues_json") {
-            let json: Vec<u8> = json.iter().map(|byte| *byte as u8).collect();
-            let cues: Vec<Value> = serde_json::from_slice(&json).unwrap();
-            let cue = |cue: &Value| Cue {
-                text: cue["text"].as_str().unwrap().to_owned(),
-                times: cue["start_s"]
-                    .as_f64()
-                    .map(|start_s| CueTimes { start_s, end_s: cue["end_s"].as_f64().unwrap() }),
-                line: 1,
-            };
-            let cues = cues.iter().map(cue).collect();
+        if let Some(cues) = self.cues(document) {
             let transcript =
                 Transcript { format: TranscriptFormat::Srt, cues, warnings: Vec::new() };
             session.push_transcript(&transcript).unwrap();
+        }
+        if let Some(samples) = self.samples(document) {
+            let format = PcmFormat { sample_rate: MODEL.manifest().audio.sample_rate, channels: 1 };
+            session.start_audio(format, ChannelChoice::Mean).unwrap();
+            samples.chunks(1000).for_each(|block| session.push_audio(block).unwrap());
         }
         session.finish().unwrap_or_else(|error| panic!("{document}: {error}"))
     }

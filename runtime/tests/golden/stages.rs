@@ -4,6 +4,7 @@ use hilbert_formats::manifest::Features;
 use hilbert_runtime::{Input, Modalities, Modality, Pooling, PositionEncoding, TimeSpan, decide};
 
 use crate::MODEL;
+use crate::alignment::check_alignment;
 use crate::file::Golden;
 use crate::report::{Report, STAGE};
 
@@ -17,6 +18,7 @@ pub(crate) fn check_stages(golden: &Golden, documents: &[String]) -> Report {
         check_pooling(golden, document, &mut report);
         check_document(golden, document, &mut report);
         check_experts(golden, document, &mut report);
+        check_alignment(golden, document, &mut report);
     }
     report
 }
@@ -274,7 +276,7 @@ fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
     }
 }
 
-fn run(graph: &str, inputs: &[Input<'_>]) -> Vec<Vec<f32>> {
+pub(crate) fn run(graph: &str, inputs: &[Input<'_>]) -> Vec<Vec<f32>> {
     MODEL
         .graph(graph)
         .unwrap_or_else(|| panic!("no graph {graph}"))
@@ -282,10 +284,10 @@ fn run(graph: &str, inputs: &[Input<'_>]) -> Vec<Vec<f32>> {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn single(values: &[f64]) -> Vec<f32> {
+pub(crate) fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|x| *x as f32).collect()
 }
 
-fn double(values: &[f32]) -> Vec<f64> {
+pub(crate) fn double(values: &[f32]) -> Vec<f64> {
     values.iter().map(|x| f64::from(*x)).collect()
 }
