@@ -9,13 +9,10 @@ from pathlib import Path
 import soundfile
 
 from data import RATE, join, sessions, utterance_audio
+from outline import session_cues
+from subtitles import srt
 
 SPEAKER = "0036"
-
-
-def stamp(seconds: float) -> str:
-    ms = round(seconds * 1000)
-    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
 
 
 def main():
@@ -29,11 +26,7 @@ def main():
     samples, _ = join(utterance_audio(arguments.data, session), session.gap_s, None, None)
     arguments.out.mkdir(parents=True, exist_ok=True)
     soundfile.write(arguments.out / "session.wav", samples, RATE, subtype="PCM_16")
-    cues = [
-        f"{i}\n{stamp(c['start_s'])} --> {stamp(c['end_s'])}\n{c['text']}\n"
-        for i, c in enumerate(session.transcript, 1)
-    ]
-    (arguments.out / "session.srt").write_text("\n".join(cues), encoding="utf-8")
+    (arguments.out / "session.srt").write_text(srt(session_cues(session)), encoding="utf-8")
 
 
 if __name__ == "__main__":
