@@ -1,4 +1,4 @@
-"""Writes the measured tables of `models/README.md` from `evaluation.json` and `ablation.json`.
+"""Writes the measured tables of `models/README.md` from each `evaluation.json` and `ablation.json`.
 
     python card.py [--models ..] [--check]
 
@@ -88,6 +88,19 @@ def conformal_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def consultations_table(report: dict) -> str:
+    """A line for each baseline and control, then the fusion's, with the F1 of each class."""
+    every = dict(report["baselines"])
+    for imbalance, by_modality in report["fusion"].items():
+        every |= {f"HILBERT, {imbalance}: {INPUTS[m]}": found for m, found in by_modality.items()}
+    lines = [f"| input | macro-F1 | AUC | {' | '.join(f'F1 {name}' for name in report['classes'])} |"]
+    lines.append("|---|---|---|" + "---|" * len(report["classes"]))
+    for name, found in every.items():
+        cells = [name, with_interval(found["macro_f1"]), with_interval(found["macro_auc"])]
+        lines.append("| " + " | ".join([*cells, *(f"{value:.2f}" for value in found["f1"])]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(models: Path) -> dict[str, str]:
     """What is measured so far, by the name of its place on the page."""
     report = json.loads((models / "spoken-english/evaluation.json").read_text())
@@ -100,6 +113,9 @@ def tables(models: Path) -> dict[str, str]:
     path = models / "spoken-english/ablation.json"
     if path.exists():
         result["ablation"] = ablation.table(json.loads(path.read_text()))
+    path = models / "consultations/evaluation.json"
+    if path.exists():
+        result["consultations"] = consultations_table(json.loads(path.read_text()))
     return result
 
 

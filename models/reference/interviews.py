@@ -7,8 +7,9 @@ from pathlib import Path
 
 from word_pieces import split_sentences
 
+CLASSES = ["RES", "MSK", "other"]  # respiratory, musculoskeletal, the rest: 213, 46, 13
 TASK = "specialty"
-CLASSES = ["RES", "MSK", "other"]  # respiratory, musculoskeletal, the rest
+TASKS = [{"name": TASK, "kind": "multi_class", "labels": CLASSES, "imbalance": "adjustment"}]
 LONG_TURN = 40  # words: about 54 word pieces, which one row of 64 tokens holds
 RUN = 5  # words in a row by which texts are compared
 NEAR_DUPLICATE = 0.3  # share of runs in common; here one pair has 0.73, the next 0.09

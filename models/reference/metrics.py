@@ -9,16 +9,14 @@ DRAWS = 1000
 BINS = 10  # of the expected calibration error
 
 
+def f1(truth: np.ndarray, decided: np.ndarray, c: int) -> float:
+    """[N], [N] -> of class c, which must occur"""
+    return float(2 * ((truth == c) & (decided == c)).sum() / ((truth == c).sum() + (decided == c).sum()))
+
+
 def macro_f1(truth: np.ndarray, decided: np.ndarray) -> float:
     """[N], [N] -> the mean over the classes that occur; 0 for one that is never decided rightly"""
-    return float(
-        np.mean(
-            [
-                2 * ((truth == c) & (decided == c)).sum() / ((truth == c).sum() + (decided == c).sum())
-                for c in np.unique(truth)
-            ]
-        )
-    )
+    return float(np.mean([f1(truth, decided, c) for c in np.unique(truth)]))
 
 
 def auc(positive: np.ndarray, score: np.ndarray) -> float:

@@ -2,9 +2,9 @@
 
     python synthesise.py --data DIR --out FOLDER [--first N] [--seed 0]
 
-Needs Debian's `espeak-ng`. Writes `FOLDER/NAME.flac` (16 kHz, mono), `FOLDER/NAME.srt` and `FOLDER/list.jsonl`, a line
-for each finished interview: recording, transcript, labels, group. What is there is kept, so that a stopped run goes on
-where it was. The order is drawn by the seed: `--first N` is a random sample.
+Needs Debian's `espeak-ng`. Writes `NAME.flac` (16 kHz, mono) and `NAME.srt` for each interview and `list.jsonl`: the
+task, then a line for each finished interview. What is there is kept, so that a stopped run goes on where it was. The
+order is drawn by the seed: `--first N` is a random sample.
 
 Voices, rates, levels, pauses and noise are drawn by the seed and the interview's number alone, so that none of them
 tells the class.
@@ -23,14 +23,14 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from data import RATE
-from interviews import TASK, Interview, groups, interviews
+from interviews import TASK, TASKS, Interview, groups, interviews
 from subtitles import srt
 from word_pieces import Cue
 
 SYNTHESISER = "espeak-ng"
 SYNTHESISER_RATE = 22050
 ACCENTS = ["en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-us", "en-us-nyc", "en-029"]
-# espeak-ng's variants that sound like persons: no robots, no whisper, no echo
+# espeak-ng's variants that sound like persons: no robots, no whispers
 WOMEN = ["Alicia", "Andrea", "Annie", "anika", "belinda", "f1", "f2", "f3", "f4", "f5", "grandma", "linda", "steph"]
 MEN = ["Alex", "Andy", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Mario", "Michael", "Mike"]
 MEN += ["Nguyen", "ed", "gustave", "iven", "john", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max"]
@@ -146,8 +146,9 @@ def replace(path: Path, content: bytes):
 
 
 def write_list(folder: Path, every: list[Interview]):
-    """`list.jsonl` of the finished interviews; paths are relative to it."""
-    lines = [
+    """`list.jsonl` of the finished interviews, as `train.py` reads it; paths are relative to it."""
+    lines = [{"tasks": TASKS}]
+    lines += [
         {
             "recording": f"{interview.name}.flac",
             "transcript": f"{interview.name}.srt",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from card import conformal_table, filled, inputs, tables
+from card import conformal_table, consultations_table, filled, inputs, tables
 
 MODELS = Path(__file__).parent.parent
 
@@ -28,6 +28,17 @@ def test_the_conformal_table_has_a_line_for_each_input_and_task_and_a_place_on_t
     assert first.startswith("| input | task | 80 %: true label held |") and len(rest) == 2 * len(inputs()) - 1
     assert line.startswith("| audio alone | proficiency | 0.811 (0.70 to 0.90) | proficient 0.65 | 1.50 | 0.911 (0.80")
     assert table in filled((MODELS / "README.md").read_text(), {"conformal": table})
+
+
+def test_the_table_of_the_consultations_has_the_baselines_first_and_the_f1_of_each_class():
+    found = {"macro_f1": {"mean": 0.5, "interval": [0.4, 0.6]}, "macro_auc": {"mean": 0.9, "interval": [0.8, 1.0]}}
+    found["f1"] = [0.98, 1.0, 0.25]
+    report = {"classes": {"RES": 213, "MSK": 46, "other": 13}, "baselines": {"control: length": found}}
+    report["fusion"] = {"adjustment": {"audio_text": found}}
+    first, _, *lines = consultations_table(report).splitlines()
+    assert first == "| input | macro-F1 | AUC | F1 RES | F1 MSK | F1 other |"
+    numbers = "0.500 (0.40 to 0.60) | 0.900 (0.80 to 1.00) | 0.98 | 1.00 | 0.25 |"
+    assert lines == [f"| {n} | {numbers}" for n in ("control: length", "HILBERT, adjustment: audio and transcript")]
 
 
 def test_a_table_replaces_what_stood_in_its_place_and_nothing_else():

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from data import RATE
-from interviews import LONG_TURN, Interview, Turn, decoded, groups, interviews, turns
+from interviews import LONG_TURN, TASKS, Interview, Turn, decoded, groups, interviews, turns
 from metrics import macro_f1
 from subtitles import read_srt
 from synthesise import SYNTHESISER, at_level, cast, claim, lay, speak, spoken, write, write_list
@@ -145,7 +145,8 @@ def test_what_is_written_is_whole_listed_and_not_made_again(tmp_path):
     write_list(tmp_path, every)
     (tmp_path / "MSK0001.partial").write_bytes(b"stopped here")
 
-    lines = [json.loads(line) for line in (tmp_path / "list.jsonl").read_text().splitlines()]
+    first, *lines = [json.loads(line) for line in (tmp_path / "list.jsonl").read_text().splitlines()]
+    assert first == {"tasks": TASKS}
     assert [line["labels"] for line in lines] == [{"specialty": "RES"}, {"specialty": "other"}]
     assert [line["group"] for line in lines] == ["RES0001", "RES0001"]  # the same text
     samples, rate = soundfile.read(tmp_path / lines[0]["recording"])
