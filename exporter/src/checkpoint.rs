@@ -1,7 +1,8 @@
 //! The checkpoint that `models/reference/train.py` writes: `config.json`, `model.safetensors` and `vocab.txt`.
 //!
 //! A [`Checkpoint`] that exists has been checked: every tensor that the configuration implies is there in its shape, all
-//! values are finite, and nothing unknown is. Normative description: `docs/checkpoint-format.md`.
+//! values are finite, and nothing unknown is. The encoders may stand in another checkpoint. Normative description:
+//! `docs/checkpoint-format.md`.
 
 mod config;
 mod layout;
@@ -15,14 +16,17 @@ use hilbert_formats::bundle::sha256;
 use safetensors::{Dtype, SafeTensors};
 
 pub use self::config::{
-    AlignmentConfig, Config, ExpertsConfig, FusionConfig, LogMelConfig, ModelConfig, Provenance,
-    SpeechConfig, TaskConfig, TextConfig,
+    AlignmentConfig, Config, EncodersConfig, ExpertsConfig, FusionConfig, LogMelConfig,
+    ModelConfig, Provenance, SpeechConfig, TaskConfig, TextConfig,
 };
 pub use self::layout::tensors;
 use crate::error::{ErrorKind, Result};
 
 /// The schema this exporter reads.
 pub const SCHEMA: &str = "hilbert.checkpoint/1";
+
+/// How the names of the encoders' tensors begin.
+const ENCODERS: [&str; 2] = ["speech.", "text."];
 
 /// Tensors that only the training uses; a checkpoint may hold them.
 const TRAINING_ONLY: [&str; 2] = ["contrast.", "segment_score."];
@@ -52,14 +56,17 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A file that cannot be read or parsed; [`ErrorKind::Schema`]; [`ErrorKind::Checkpoint`] with every inconsistency at
-    /// once: configuration, missing, unknown and misshapen tensors, types, values that are not finite, the vocabulary.
+    /// once: configuration, missing, unknown and misshapen tensors, types, values that are not finite, the vocabulary, shared
+    /// encoders that are not those the checkpoint was trained on.
     pub fn open(folder: &Path) -> Result<Self> {
         let config = read_config(&folder.join("config.json"))?;
-        let vocabulary = read(&folder.join("vocab.txt"))?;
-        let path = folder.join("model.safetensors");
-        let bytes = read(&path)?;
-        let stored = SafeTensors::deserialize(&bytes)
-            .map_err(|source| ErrorKind::SafeTensors { path, source })?;
+        let shared = config.encoders.as_ref();
+        let home = shared.map_or_else(|| folder.into(), |s| folder.join(&s.checkpoint));
+        let [path, encoders_path] = [folder, &home].map(|f| f.join("model.safetensors"));
+        let (bytes, encoders_bytes) = (read(&path)?, read(&encoders_path)?);
+        let stored = deserialize(&bytes, &path)?;
+        let encoders = deserialize(&encoders_bytes, &encoders_path)?;
+        let vocabulary = read(&home.join("vocab.txt"))?;
 
         let mut problems = config.problems();
         let lines = vocabulary.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
@@ -69,12 +76,21 @@ impl Checkpoint {
                 "vocab.txt: found {lines} pieces, expected {expected} as text.vocabulary says"
             ));
         }
+        if let Some(EncodersConfig { checkpoint, sha256: expected }) = shared {
+            let found = encoders_sha256(&encoders, &vocabulary);
+            if found != *expected {
+                let at = checkpoint.display();
+                problems
+                    .push(format!("encoders: found SHA-256 {found} in {at}, expected {expected}"));
+            }
+        }
         let mut loaded = BTreeMap::new();
         if config.is_bounded() {
             let expected = tensors(&config.model, config.alignment.as_ref());
-            problems.extend(unknown(&stored, &expected));
+            problems.extend(unknown(&stored, &expected, shared.is_some()));
             for (name, shape) in expected {
-                match load(&stored, &name, &shape) {
+                let holder = if is_encoder(&name) { &encoders } else { &stored };
+                match load(holder, &name, &shape) {
                     Ok(tensor) => drop(loaded.insert(name, tensor)),
                     Err(problem) => problems.push(problem),
                 }
@@ -92,13 +108,13 @@ impl Checkpoint {
         &self.config
     }
 
-    /// `vocab.txt` as it stands: one word piece a line, the line number is the id.
+    /// The encoders' `vocab.txt` as it stands: one word piece a line, the line number is the id.
     #[must_use]
     pub fn vocabulary(&self) -> &[u8] {
         &self.vocabulary
     }
 
-    /// SHA-256 of `model.safetensors`, hexadecimal.
+    /// SHA-256 of its own `model.safetensors`, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
@@ -139,11 +155,40 @@ fn read_config(path: &Path) -> Result<Config> {
     Ok(serde_json::from_slice(&bytes).map_err(json)?)
 }
 
-fn unknown(stored: &SafeTensors<'_>, expected: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+fn deserialize<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    let error = |source| ErrorKind::SafeTensors { path: path.into(), source };
+    Ok(SafeTensors::deserialize(bytes).map_err(error)?)
+}
+
+fn is_encoder(name: &str) -> bool {
+    ENCODERS.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// SHA-256, hexadecimal, over name and bytes of each tensor of the encoders by ascending name, then `vocab.txt`.
+#[must_use]
+pub fn encoders_sha256(stored: &SafeTensors<'_>, vocabulary: &[u8]) -> String {
+    let mut views: Vec<_> = stored.iter().filter(|(name, _)| is_encoder(name)).collect();
+    views.sort_unstable_by_key(|(name, _)| *name);
+    let mut content = Vec::new();
+    for (name, view) in &views {
+        content.extend_from_slice(name.as_bytes());
+        content.extend_from_slice(view.data());
+    }
+    content.extend_from_slice(vocabulary);
+    sha256(&content)
+}
+
+/// Tensors that `expected` lacks, and with shared encoders those that the other checkpoint holds.
+fn unknown(
+    stored: &SafeTensors<'_>,
+    expected: &BTreeMap<String, Vec<usize>>,
+    shared: bool,
+) -> Vec<String> {
     let mut names: Vec<_> = stored.names();
     names.sort_unstable();
     names.retain(|n| {
-        !expected.contains_key(*n) && !TRAINING_ONLY.iter().any(|prefix| n.starts_with(prefix))
+        let known = expected.contains_key(*n) && !(shared && is_encoder(n));
+        !known && !TRAINING_ONLY.iter().any(|prefix| n.starts_with(prefix))
     });
     names.iter().map(|n| format!("tensor {n:?}: found, expected none of this name")).collect()
 }

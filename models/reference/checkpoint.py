@@ -1,10 +1,13 @@
 """The checkpoint: `config.json`, `model.safetensors` (float16) and `vocab.txt`. The exporter reads it.
 
-`docs/checkpoint-format.md` is normative.
+`docs/checkpoint-format.md` is normative. Its encoders and vocabulary may stand in another checkpoint, which it then
+names.
 """
 
 import copy
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -18,12 +21,23 @@ from word_pieces import load_vocabulary
 SCHEMA = "hilbert.checkpoint/1"
 
 
-def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict):
-    """`facts`: name, licence, credits, calibration, provenance; conformal, log_mel and segmentation may be left out."""
+ENCODERS = ("speech.", "text.")  # how the names of their tensors begin
+
+
+def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict, encoders: Path | None = None):
+    """`facts`: name, licence, credits, calibration, provenance; conformal, log_mel and segmentation may be left out.
+
+    `encoders`: the checkpoint that the model's encoders are from; they are named, not written again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}
+    if encoders is None:
+        (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    else:
+        place = os.path.relpath(encoders, folder)
+        facts = {**facts, "encoders": {"checkpoint": place, "sha256": encoders_sha256(encoders)}}
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(ENCODERS)}
     save_file(tensors, folder / "model.safetensors")
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     config = {
         "schema": SCHEMA,
         **facts,
@@ -40,9 +54,25 @@ def load(folder: Path) -> tuple[Hilbert, list[str], dict]:
     if config["schema"] != SCHEMA:
         raise SystemExit(f"{folder}: schema {config['schema']}, expected {SCHEMA}; run train.py again")
     model = Hilbert(HilbertConfig.from_dict(config["model"]))
-    state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
-    model.load_state_dict(state)
-    return model.eval(), load_vocabulary(folder / "vocab.txt"), config
+    state, home = load_file(folder / "model.safetensors"), folder
+    if "encoders" in config:
+        home, expected = folder / config["encoders"]["checkpoint"], config["encoders"]["sha256"]
+        if encoders_sha256(home) != expected:
+            raise SystemExit(f"{home}: encoders of SHA-256 {encoders_sha256(home)}, {folder} expects {expected}")
+        state |= {k: v for k, v in load_file(home / "model.safetensors").items() if k.startswith(ENCODERS)}
+    model.load_state_dict({k: v.float() for k, v in state.items()})
+    return model.eval(), load_vocabulary(home / "vocab.txt"), config
+
+
+def encoders_sha256(folder: Path) -> str:
+    """Over name and stored bytes of each tensor of a checkpoint's encoders by ascending name, then `vocab.txt`."""
+    result = hashlib.sha256()
+    for name, tensor in sorted(load_file(folder / "model.safetensors").items()):
+        if name.startswith(ENCODERS):
+            result.update(name.encode())
+            result.update(tensor.view(torch.uint8).numpy().tobytes())
+    result.update((folder / "vocab.txt").read_bytes())
+    return result.hexdigest()
 
 
 QUANTISED_FROM = 4096  # weights with fewer elements stay float

@@ -1,6 +1,7 @@
 //! `config.json` of a checkpoint: the data classes of `models/reference/hilbert.py`, `log_mel.py` and `segment.py`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use hilbert_formats::manifest::{CalibrationSet, Conformal, Integrity, Segmentation, TaskKind};
 use serde::Deserialize;
@@ -34,6 +35,18 @@ pub struct Config {
     pub model: ModelConfig,
     /// The alignment head and the scores of `integrity`, where the model has them.
     pub alignment: Option<AlignmentConfig>,
+    /// Where the encoders stand, if not in this checkpoint.
+    pub encoders: Option<EncodersConfig>,
+}
+
+/// Encoders that this checkpoint shares with another one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncodersConfig {
+    /// Folder of the checkpoint that holds them, relative to this one's.
+    pub checkpoint: PathBuf,
+    /// Their `checkpoint::encoders_sha256`, hexadecimal.
+    pub sha256: String,
 }
 
 /// Where the weights come from.

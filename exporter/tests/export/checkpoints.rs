@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use hilbert_exporter::checkpoint::encoders_sha256;
 use hilbert_exporter::{Checkpoint, ErrorKind};
+use safetensors::SafeTensors;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::tiny::Tiny;
 
@@ -67,6 +70,50 @@ fn tensors_that_only_the_training_uses_are_ignored() {
     tiny.tensors.insert("contrast.audio.weight".into(), (vec![1], vec![0.0]));
     tiny.tensors.insert("segment_score.weight".into(), (vec![1], vec![0.0]));
     assert!(problems(&tiny).is_empty());
+}
+
+#[test]
+fn encoders_may_stand_in_another_checkpoint() {
+    let (folder, whole) = (TempDir::new().unwrap(), Tiny::new());
+    whole.write(&folder.path().join("whole"));
+    let bytes = fs::read(folder.path().join("whole/model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let sha256 = encoders_sha256(&stored, whole.vocabulary.as_bytes());
+    let mut part = whole.clone();
+    part.config["encoders"] = json!({"checkpoint": "../whole", "sha256": sha256});
+    part.tensors.retain(|name, _| !name.starts_with("speech.") && !name.starts_with("text."));
+    let at = folder.path().join("part");
+    part.write(&at);
+    fs::remove_file(at.join("vocab.txt")).unwrap();
+    let checkpoint = Checkpoint::open(&at).unwrap();
+    for (name, (_, values)) in &whole.tensors {
+        assert_eq!(&checkpoint.tensor(name).unwrap().values, values, "{name}");
+    }
+    assert_eq!(checkpoint.vocabulary(), whole.vocabulary.as_bytes());
+
+    let mut other = whole.clone();
+    other.tensors.get_mut("fusion.null_text").unwrap().1[0] += 0.25;
+    other.write(&folder.path().join("whole"));
+    assert!(Checkpoint::open(&at).is_ok(), "the encoders are the same");
+    other.tensors.get_mut("text.norm.bias").unwrap().1[0] += 0.25;
+    other.write(&folder.path().join("whole"));
+    let error = Checkpoint::open(&at).unwrap_err().to_string();
+    assert!(error.contains("encoders: found SHA-256 "), "{error}");
+    assert!(error.ends_with(&format!(" in ../whole, expected {sha256}")), "{error}");
+}
+
+#[test]
+fn tensors_of_encoders_that_stand_elsewhere_are_refused() {
+    let (folder, mut tiny) = (TempDir::new().unwrap(), Tiny::new());
+    tiny.write(&folder.path().join("whole"));
+    tiny.config["encoders"] = json!({"checkpoint": "../whole", "sha256": ""});
+    tiny.tensors.retain(|name, _| !name.starts_with("speech.") && name != "text.tokens.weight");
+    tiny.write(&folder.path().join("part"));
+    let error = Checkpoint::open(&folder.path().join("part")).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"tensor "text.norm.bias": found, expected none of this name"#),
+        "{error}"
+    );
 }
 
 #[test]

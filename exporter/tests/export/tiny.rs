@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A checkpoint in memory, to be changed and written.
+#[derive(Clone)]
 pub(crate) struct Tiny {
     pub(crate) config: Value,
     pub(crate) tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
