@@ -24,7 +24,6 @@ from document import cue_inputs, middle, one_document, segment_inputs
 from hilbert import Hilbert
 from log_mel import LogMelConfig
 from segment import SegmentConfig, segment
-from subtitles import read_srt
 from word_pieces import Cue, token_rows
 
 SCHEMA = "hilbert.golden/1"

@@ -27,8 +27,9 @@ pub struct Decision {
     pub sets: BoundedVec<LabelSet, MAX_COVERAGES>,
 }
 
-/// Turns a head's `output` into a decision, by the calibration for the modalities that the document has; equal to
-/// `probabilities` in `models/reference/calibration.py` and `sets` in `models/reference/conformal.py`.
+/// Turns a head's `output` into a decision, by the calibration for the modalities that the document has.
+///
+/// Equal to `probabilities` in `models/reference/calibration.py` and `sets` in `models/reference/conformal.py`.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] when the output is not finite or does not fit the task.

@@ -12,8 +12,9 @@ import torch
 here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parents[2] / "models" / "reference"))
 
-from checkpoint import with_int8_weights  # noqa: E402
 from hilbert import AlignmentConfig, AlignmentHead  # noqa: E402
+
+from checkpoint import with_int8_weights  # noqa: E402
 
 WIDTH, HIDDEN, FRAMES = 32, 40, 250
 REAL = 100  # frames; zeros beyond
