@@ -91,7 +91,7 @@ fn encoders_may_stand_in_another_checkpoint() {
     }
     assert_eq!(checkpoint.vocabulary(), whole.vocabulary.as_bytes());
 
-    let mut other = whole.clone();
+    let mut other = whole;
     other.tensors.get_mut("fusion.null_text").unwrap().1[0] += 0.25;
     other.write(&folder.path().join("whole"));
     assert!(Checkpoint::open(&at).is_ok(), "the encoders are the same");
