@@ -7,9 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from characters import BLANK, readings
+from characters import ALPHABET, BLANK, CLASSES, readings
+from data import RATE
+from hilbert import AlignmentHead, SpeechConfig
 
 MARGIN_S = 0.3  # of audio before and after a cue that may hold its first and last sounds
+WORST_FIT = -20.0  # a character; fits are cut off here
+SEGMENTS = 16  # that the head hears at a time
 NAMES = ("fit", "characters", "ratio", "mismatch")
 
 
@@ -23,6 +27,24 @@ class Posteriors:
     def between(self, start_s: float, end_s: float) -> Tensor:
         inside = (self.middle_s >= start_s - MARGIN_S) & (self.middle_s <= end_s + MARGIN_S)
         return self.log[torch.from_numpy(inside)]
+
+
+def posteriors(
+    head: AlignmentHead, frames: list[Tensor], starts: list[int], config: SpeechConfig, hop: int
+) -> Posteriors:
+    """Of every segment its real frames [F, D] and where it starts, in samples.
+
+    The head hears each segment by itself, zeros beyond its end, as the device runs it.
+    """
+    longest, log = config.frames // config.reduction, []
+    with torch.inference_mode():
+        for first in range(0, len(frames), SEGMENTS):
+            some = [x.float() for x in frames[first : first + SEGMENTS]]
+            padded = torch.stack([functional.pad(x, (0, 0, 0, longest - len(x))) for x in some])  # [B, longest, D]
+            log += [found[: len(x)] for found, x in zip(head(padded), some)]  # [F, C]
+    step = config.reduction * hop
+    middles = [(start + (np.arange(len(x)) + 0.5) * step) / RATE for start, x in zip(starts, log)]
+    return Posteriors(np.concatenate([np.zeros(0), *middles]), torch.cat([torch.zeros(0, CLASSES), *log]))
 
 
 def log_likelihood(log: Tensor, text: list[int]) -> float:
@@ -41,9 +63,6 @@ def heard(log: Tensor) -> list[int]:
     return best[kept & (best != BLANK)].tolist()
 
 
-WORST_FIT = -20.0  # a character; fits are cut off here
-
-
 def features(log: Tensor, text: str) -> np.ndarray | None:
     """`NAMES` for one cue and the frames under it, [F, C]; None where nothing in the text can be spoken.
 
@@ -58,3 +77,8 @@ def features(log: Tensor, text: str) -> np.ndarray | None:
     chosen = int(np.argmax(fits))
     ratio = np.log((len(spoken[chosen]) + 1) / (len(heard(log)) + 1))
     return np.array([max(fits[chosen], WORST_FIT), np.log(len(spoken[chosen])), ratio, abs(ratio)])
+
+
+def settings() -> dict:
+    """What a checkpoint says of the features, beside the head's width."""
+    return {"alphabet": ALPHABET, "margin_s": MARGIN_S, "worst_fit": WORST_FIT, "features": list(NAMES)}

@@ -1,4 +1,4 @@
-"""Writes the measured tables of `models/README.md` from each `evaluation.json` and `ablation.json`.
+"""Writes the measured tables of `models/README.md` from each `evaluation.json`, `ablation.json` and `integrity.json`.
 
     python card.py [--models ..] [--check]
 
@@ -101,6 +101,30 @@ def consultations_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+TRANSCRIPTS = {
+    "whole": "the recogniser's cues",
+    "plain": "without punctuation and case",
+    "noisy": "gaps at -50 dBFS, cues of 2 to 6 s",
+    "joined": "another recogniser's, joined up to 29.5 s",
+    "utterances": "another recogniser's, one cue an utterance",
+    "noise_10_db": "white noise at 10 dB",
+    "telephone": "8 kHz telephone bandwidth",
+}
+
+
+def integrity_table(report: dict) -> str:
+    lines = [
+        "| transcript, recording | sessions | cues | cue AUC | by the fit alone | document macro-F1 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, words in TRANSCRIPTS.items():
+        e = report["alignment"][name]
+        cells = [words, str(e["sessions"]), str(e["cues"]), with_interval(e["cue_auc"])]
+        cells += [f"{e['cue_auc_by_fit_alone']['mean']:.3f}", with_interval(e["macro_f1"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(models: Path) -> dict[str, str]:
     """What is measured so far, by the name of its place on the page."""
     report = json.loads((models / "spoken-english/evaluation.json").read_text())
@@ -116,6 +140,9 @@ def tables(models: Path) -> dict[str, str]:
     path = models / "consultations/evaluation.json"
     if path.exists():
         result["consultations"] = consultations_table(json.loads(path.read_text()))
+    path = models / "spoken-english/integrity.json"
+    if path.exists():
+        result["integrity"] = integrity_table(json.loads(path.read_text()))
     return result
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from hilbert import Hilbert, HilbertConfig
+from hilbert import AlignmentConfig, Hilbert, HilbertConfig
 from log_mel import LogMelConfig
 from segment import SegmentConfig
 from word_pieces import load_vocabulary
@@ -25,7 +25,8 @@ ENCODERS = ("speech.", "text.")  # how the names of their tensors begin
 
 
 def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict, encoders: Path | None = None):
-    """`facts`: name, licence, credits, calibration, provenance; conformal, log_mel and segmentation may be left out.
+    """`facts`: name, licence, credits, calibration, provenance; conformal, alignment, log_mel and segmentation
+    may be left out.
 
     `encoders`: the checkpoint that the model's encoders are from; they are named, not written again.
     """
@@ -53,7 +54,11 @@ def load(folder: Path) -> tuple[Hilbert, list[str], dict]:
     config = json.loads((folder / "config.json").read_text())
     if config["schema"] != SCHEMA:
         raise SystemExit(f"{folder}: schema {config['schema']}, expected {SCHEMA}; run train.py again")
-    model = Hilbert(HilbertConfig.from_dict(config["model"]))
+    alignment = config.get("alignment")
+    model = Hilbert(
+        HilbertConfig.from_dict(config["model"]),
+        AlignmentConfig(alignment["hidden"], 1 + len(alignment["alphabet"])) if alignment else None,
+    )
     state, home = load_file(folder / "model.safetensors"), folder
     if "encoders" in config:
         home, expected = folder / config["encoders"]["checkpoint"], config["encoders"]["sha256"]

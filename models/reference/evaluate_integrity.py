@@ -1,140 +1,116 @@
-"""What alignment tells of `integrity`: does this transcript belong to this recording? Cross-validation by group.
+"""`integrity`: does this transcript belong to this recording? Cross-validation by group, in several conditions.
 
     python evaluate_integrity.py --data DIR [--cache DIR] [--out ../spoken-english/integrity.json]
 
-For each fold an alignment head is trained that never heard its speakers. Scores of cues and documents are fitted on the
-other folds' speakers, each one's features by the head that never heard that speaker.
+For each fold an alignment head is trained that never heard its speakers, on frames of a student that did not either.
+Scores are fitted on the other folds' transcripts of the training conditions and judged in every condition.
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from alignment import Posteriors, features
-from checkpoint import with_int8_weights
 from command import device, parser
-from data import FOLDS, RATE, folds, sessions, utterance_audio
-from distill_speech import STUDENT_MEL
-from document import audio_rows_and_frames
-from integrity import LABELS, Transcript, transcripts
-from integrity_scores import IntegrityModel
+from data import FOLDS
+from integrity import LABELS
+from integrity_features import CONDITIONS, DRAWS, TRAINING_CONDITIONS, Scored, fitted, scored
 from metrics import auc, interval, macro_f1
-from outline import Outline, noisy, whole
-from rows import cached
-from segment import SegmentConfig
-from spread import spread
-from students import speech_student
-from train_alignment import clips, spoken, train
-
-FRAME = 4 * STUDENT_MEL.hop  # samples of one encoder frame
-KINDS = {"whole": whole, "noisy": noisy}
 
 
-def encoder(data: Path, cache: Path, seed: int, device: str):
-    return with_int8_weights(speech_student(data, cache, seed, device))
+@dataclass
+class Judged:
+    """One transcript, and what models that never met its speaker say of it."""
+
+    session: int
+    label: int
+    decided: int
+    swapped: np.ndarray  # [Q]
+    scores: np.ndarray  # [Q] higher where a cue is rather swapped
 
 
-def recorded_frames(data: Path, cache: Path, seed: int, device: str, kind: str) -> list[dict]:
-    """Of each session the encoder's frames [F, D] in float16 and their middles in seconds [F]."""
-
-    def build() -> list[dict]:
-        speech, result = encoder(data, cache, seed, device), []
-        for outline, session in zip(KINDS[kind](sessions(data)), sessions(data)):
-            samples, _ = outline.audio(session, utterance_audio(data, session))
-            _, frames, spans = audio_rows_and_frames(speech, samples, SegmentConfig(), STUDENT_MEL)
-            middles = [(start + (np.arange(len(f)) + 0.5) * FRAME) / RATE for f, (start, _) in zip(frames, spans)]
-            result.append({"frames": torch.cat(frames).half(), "middle_s": torch.from_numpy(np.concatenate(middles))})
-        return result
-
-    return cached(cache / f"frames-{kind}.pt", build)
-
-
-def held_out_posteriors(data: Path, cache: Path, seed: int, device: str, kind: str, fold: int) -> dict[int, Posteriors]:
-    """Of the sessions of one fold, by a head that never heard their speakers."""
-    fold_of = folds(sessions(data), 0)
-    all_clips = clips(cache / "clips.safetensors", spoken(data), None, seed)
-    kept = [i for i, s in enumerate(all_clips.session.tolist()) if s < 0 or fold_of[s] != fold]
-    path = cache / f"alignment-without-{fold}.pt"
-    head = with_int8_weights(train(all_clips.select(kept), all_clips.frames.shape[1], seed, path, device).cpu())
-    recorded, found = recorded_frames(data, cache, seed, device, kind), {}
-    for index in np.flatnonzero(fold_of == fold).tolist():
-        with torch.inference_mode():
-            log = head(recorded[index]["frames"].float()[None])[0]
-        found[index] = Posteriors(recorded[index]["middle_s"].numpy(), log)
-    return found
-
-
-def swapped_transcripts(data: Path, seed: int, kind: str) -> list[Transcript]:
-    drawn: list[Outline] = KINDS[kind](sessions(data))
-    return transcripts(sessions(data), [o.cues for o in drawn], seed)
-
-
-def scored_fold(data: Path, cache: Path, seed: int, device: str, kind: str, fold: int) -> list[dict]:
-    """The features of every transcript of a fold's sessions; cues that cannot be spoken are left out."""
-    posteriors, result = held_out_posteriors(data, cache, seed, device, kind, fold), []
-    for transcript in swapped_transcripts(data, seed, kind):
-        if transcript.session in posteriors:
-            mine = posteriors[transcript.session]
-            found = [features(mine.between(c.start_s, c.end_s), c.text) for c in transcript.cues]
-            kept = [i for i, f in enumerate(found) if f is not None]
-            if kept:
-                swapped = np.array(transcript.swapped)[kept]
-                row = {"features": np.stack([found[i] for i in kept]), "swapped": swapped}
-                result.append({**row, "label": transcript.label, "fold": fold, "session": transcript.session})
+def cross_fitted(conditions: dict[str, list[Scored]]) -> dict[str, list[Judged]]:
+    """Each fold's transcripts, judged by what the other folds' say in the training conditions."""
+    result = {name: [] for name in conditions}
+    for fold in range(FOLDS):
+        model = fitted([s for name in TRAINING_CONDITIONS for s in conditions[name] if s.fold != fold])
+        for name, documents in conditions.items():
+            for s in documents:
+                if s.fold == fold:
+                    decided = int(model.probabilities(s.features).argmax())
+                    result[name].append(judged(s, decided, model.cue_scores(s.features)))
     return result
 
 
-def judged(documents: list[dict]) -> dict:
-    """Cue AUC and the documents' macro-F1, each fold's scores fitted on the others; intervals draw sessions."""
-    for fold in range(FOLDS):
-        rest = [d for d in documents if d["fold"] != fold]
-        fitted = IntegrityModel.fit(*([d[name] for d in rest] for name in ("features", "swapped", "label")))
-        for d in documents:
-            if d["fold"] == fold:
-                d |= {"scores": fitted.cue_scores(d["features"]), "fit": -d["features"][:, 0]}
-                d["decided"] = fitted.probabilities(d["features"]).argmax()
-    by_session = {}
-    for d in documents:
-        by_session.setdefault(d["session"], []).append(d)
+def judged(s: Scored, decided: int, scores: np.ndarray) -> Judged:
+    return Judged(s.transcript.session, s.transcript.label, decided, np.array(s.transcript.swapped), scores)
 
-    def over(statistic, truth: str, found: str):
-        def of_sessions(chosen: np.ndarray) -> float:
-            drawn = [d for session in chosen for d in by_session[session]]
-            return statistic(*(np.concatenate([np.atleast_1d(d[name]) for d in drawn]) for name in (truth, found)))
 
-        every = np.array(list(by_session))
-        return {"mean": round(of_sessions(every), 4), "interval": interval(of_sessions, every)}
+def cue_auc(documents: list[Judged]) -> float:
+    return auc(*(np.concatenate([getattr(d, name) for d in documents]) for name in ("swapped", "scores")))
 
-    swapped = np.concatenate([d["swapped"] for d in documents])
-    labels = [d["label"] for d in documents]
+
+def document_f1(documents: list[Judged]) -> float:
+    return macro_f1(np.array([d.label for d in documents]), np.array([d.decided for d in documents]))
+
+
+Statistic = Callable[[list[Judged]], float]
+
+
+def by_session(documents: list[Judged]) -> np.ndarray:
+    """What the bootstrap draws: the transcripts of each session. [sessions] of lists"""
+    every = sorted({d.session for d in documents})
+    result = np.empty(len(every), object)
+    result[:] = [[d for d in documents if d.session == session] for session in every]
+    return result
+
+
+def flat(drawn: np.ndarray) -> list[Judged]:
+    return [d for documents in drawn for d in documents]
+
+
+def with_interval(statistic: Statistic, documents: list[Judged]) -> dict:
+    """Over all transcripts, with the interval over sessions."""
+    low_high = interval(lambda drawn: statistic(flat(drawn)), by_session(documents))
+    return {"mean": round(statistic(documents), 4), "interval": low_high}
+
+
+def worth(documents: list[Judged]) -> dict:
+    return {"cue_auc": with_interval(cue_auc, documents), "macro_f1": with_interval(document_f1, documents)}
+
+
+def counts(documents: list[Judged]) -> dict:
+    swapped = np.concatenate([d.swapped for d in documents])
     return {
+        "sessions": len({d.session for d in documents}),
         "cues": len(swapped),
         "swapped": int(swapped.sum()),
-        "documents": np.bincount(labels, minlength=len(LABELS)).tolist(),
-        "cue_auc": over(auc, "swapped", "scores"),
-        "cue_auc_by_fit_alone": over(auc, "swapped", "fit"),
-        "macro_f1": over(macro_f1, "label", "decided"),
+        "documents": np.bincount([d.label for d in documents], minlength=len(LABELS)).tolist(),
     }
 
 
-def evaluate(data: Path, cache: Path, seed: int, device: str) -> dict:
-    clips(cache / "clips.safetensors", spoken(data), encoder(data, cache, seed, device), seed)
+def by_alignment(conditions: dict[str, list[Scored]], found: dict[str, list[Judged]]) -> dict:
     report = {}
-    for kind in KINDS:
-        recorded_frames(data, cache, seed, device, kind)
-        by_fold = spread(scored_fold, [(data, cache, seed, device, kind, fold) for fold in range(FOLDS)], device)
-        report[kind] = judged([d for documents in by_fold for d in documents])
-        print(kind, report[kind], flush=True)
+    for name, documents in found.items():
+        fit = [judged(s, 0, -s.features[:, 0]) for s in conditions[name]]
+        report[name] = counts(documents) | worth(documents) | {"cue_auc_by_fit_alone": with_interval(cue_auc, fit)}
     return report
+
+
+def evaluate(speech: str, data: Path, cache: Path, seed: int, device: str) -> dict:
+    conditions = scored(speech, data, cache, seed, device, tuple(CONDITIONS))
+    return {"speech": speech, "draws": DRAWS, "alignment": by_alignment(conditions, cross_fitted(conditions))}
 
 
 def main():
     command = parser(__doc__, "../spoken-english/integrity.json")
+    command.add_argument("--speech", default="student", help="or student-unscored, that hears no scored session")
     arguments = command.parse_args()
-    report = evaluate(arguments.data, arguments.cache, arguments.seed, device())
+    report = evaluate(arguments.speech, arguments.data, arguments.cache, arguments.seed, device())
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from safetensors.torch import save_file
 
 import conformal
 import transcript
+from alignment import NAMES, features, posteriors
 from calibration import probabilities
 from checkpoint import load, with_int8_weights
 from data import RATE
 from document import cue_inputs, middle, one_document, segment_inputs
 from hilbert import Hilbert
+from integrity_scores import IntegrityModel
 from log_mel import LogMelConfig
 from segment import SegmentConfig, segment
 from word_pieces import Cue, token_rows
@@ -89,6 +91,30 @@ def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor
     return out
 
 
+def integrity_stages(
+    model: Hilbert, config: dict, inputs: dict, cues: list[Cue], kept_segments: int
+) -> dict[str, torch.Tensor]:
+    """The alignment's outputs of a document with both modalities; NaN where nothing is known.
+
+    Posteriors are those of the first `kept_segments` alone.
+    """
+    _, frames, kept = model.speech.rows_and_frames(inputs["log_mel"], inputs["mel_mask"])
+    real = [x[k > 0] for x, k in zip(frames, kept)]
+    starts = [start for start, _ in inputs["segments"]]
+    heard = posteriors(model.alignment, real, starts, model.config.speech, config["log_mel"]["hop"])
+    rows = [None if c.start_s is None else features(heard.between(c.start_s, c.end_s), c.text) for c in cues]
+    known = [r for r in rows if r is not None]
+    scores = IntegrityModel.from_dict(config["alignment"]["integrity"])
+    found = np.array([np.full(len(NAMES), np.nan) if r is None else r for r in rows])
+    nothing = np.full(len(config["alignment"]["integrity"]["labels"]), np.nan)
+    return {
+        "alignment_log_posteriors": heard.log[: sum(len(x) for x in real[:kept_segments])],
+        "cue_features": torch.from_numpy(found),
+        "cue_scores": torch.from_numpy(scores.cue_scores(found)),
+        "integrity": torch.from_numpy(scores.probabilities(np.stack(known)) if known else nothing),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -101,11 +127,11 @@ def main():
     tensors = {}
     for name, (span, cues) in documents(samples, transcript.read(arguments.sample / "session.srt")).items():
         inputs = inputs_of(samples, span, cues, vocabulary, config)
+        # the typical document keeps its first segment's log-mel and posteriors only
+        kept = 1 if name == "typical" else len(inputs.get("segments", []))
         if span:
             tensors[f"inputs/{name}/range"] = torch.tensor(span)
             tensors[f"inputs/{name}/segments"] = torch.tensor(inputs["segments"])
-            # the typical document keeps its first segment's log-mel only
-            kept = 1 if name == "typical" else len(inputs["segments"])
             tensors[f"inputs/{name}/log_mel"] = inputs["log_mel"][:kept]
         if cues:
             tensors[f"inputs/{name}/tokens"] = inputs["tokens"]
@@ -116,7 +142,10 @@ def main():
             tensors[f"inputs/{name}/cues_json"] = torch.tensor(list(text), dtype=torch.uint8)
         for set_name, one in sets.items():
             with torch.inference_mode():
-                for stage, value in stages(one, config, inputs).items():
+                found = stages(one, config, inputs)
+                if one.alignment is not None and span and cues:
+                    found |= integrity_stages(one, config, inputs, cues, kept)
+                for stage, value in found.items():
                     tensors[f"{set_name}/{name}/{stage}"] = value.clone()
     metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": "examples/data/session.wav"}
     save_file({k: v.contiguous() for k, v in tensors.items()}, arguments.out, metadata)

@@ -30,6 +30,11 @@ class SpeechConfig:
     ffn: int = 1536
     halve_after: int = 0  # frames are averaged in pairs after this many layers; 0: never
 
+    @property
+    def reduction(self) -> int:
+        """Log-mel frames that become one frame of the last layer."""
+        return 4 if 0 < self.halve_after < self.layers else 2
+
 
 @dataclass
 class TextConfig:
@@ -479,13 +484,14 @@ class MixtureOfExperts(nn.Module):
 
 
 class Hilbert(nn.Module):
-    def __init__(self, config: HilbertConfig):
+    def __init__(self, config: HilbertConfig, alignment: AlignmentConfig | None = None):
         super().__init__()
         self.config = config
         self.speech = SpeechEncoder(config.speech)
         self.text = TextEncoder(config.text)
         self.fusion = Fusion(config.fusion)
         self.moe = MixtureOfExperts(3 * config.fusion.width, config.experts, config.tasks, 0.2)
+        self.alignment = AlignmentHead(config.speech.width, alignment) if alignment else None
 
     def forward(self, audio: Rows, text: Rows) -> tuple[dict[str, Tensor], Fused]:
         """Encoder rows, as the encoders run one segment at a time -> {task: logits or score [B, C]}"""

@@ -6,6 +6,7 @@ A donor is another speaker's cue of the same age group and the same first digit 
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -33,35 +34,35 @@ def like(a: Session, b: Session) -> bool:
     return a.speaker != b.speaker and (a.age < ADULT) == (b.age < ADULT) and a.group[0] == b.group[0]
 
 
+@cache
+def words(text: str) -> tuple[int, frozenset[str]]:
+    """How many a text has as it is written, and the different ones as they are spoken."""
+    return len(text.split()), frozenset(spelled(text).split())
+
+
 def may_stand_for(text: str, other: str) -> bool:
     """Whether a donor's text is of the length of `text` and says something else."""
-    mine, theirs = text.split(), other.split()
-    if abs(len(mine) - len(theirs)) > WORDS:
-        return False
-    ours = set(spelled(text).split())
-    return len(ours & set(spelled(other).split())) <= SHARED * len(ours)
+    (mine, ours), (theirs, others) = words(text), words(other)
+    return abs(mine - theirs) <= WORDS and len(ours & others) <= SHARED * len(ours)
 
 
-def donors(every: list[Session], cues: list[list[Cue]], session: int, cue: Cue) -> list[str]:
-    """The texts that could stand in for a cue of a session; `cues` are every session's."""
-    return [
-        other.text
-        for index, theirs in enumerate(cues)
-        if like(every[session], every[index])
-        for other in theirs
-        if may_stand_for(cue.text, other.text)
-    ]
+def donors(every: list[Session], cues: list[list[Cue]]) -> list[list[list[str]]]:
+    """Of each session and cue the texts that could stand in for it; `cues` are every session's."""
+    result = []
+    for session, own in zip(every, cues):
+        texts = [cue.text for other, theirs in zip(every, cues) if like(session, other) for cue in theirs]
+        result.append([[text for text in texts if may_stand_for(cue.text, text)] for cue in own])
+    return result
 
 
-def transcripts(every: list[Session], cues: list[list[Cue]], seed: int) -> list[Transcript]:
+def transcripts(cues: list[list[Cue]], donors: list[list[list[str]]], seed: int) -> list[Transcript]:
     """Of each session one of each label, as far as its cues have donors; a partly swapped one needs two cues."""
     rng, result = np.random.default_rng(seed), []
-    for session, own in enumerate(cues):
-        found = [donors(every, cues, session, cue) for cue in own]
+    for session, (own, found) in enumerate(zip(cues, donors)):
         with_donors = [i for i, texts in enumerate(found) if texts]
         wanted = {0: 0, 1: max(1, round(SHARE * len(own))) if len(own) > 1 else 0, 2: len(own)}
         for label, count in wanted.items():
-            if len(with_donors) < count or (label and not count):
+            if not own or len(with_donors) < count or (label and not count):
                 continue
             chosen = set(rng.choice(with_donors, count, replace=False).tolist()) if count else set()
             swapped = [i in chosen for i in range(len(own))]

@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from integrity import LABELS
+
 SUMMARIES = ("mean", "smallest", "largest")
 
 
@@ -60,3 +62,14 @@ class IntegrityModel:
         logits = self.document.logits(summaries(self.cue.logits(features)[:, 0])[None])[0]
         weights = np.exp(logits - logits.max())
         return weights / weights.sum()
+
+    def to_dict(self) -> dict:
+        """As a checkpoint holds it."""
+        cue = {"weight": self.cue.weight[0].tolist(), "bias": float(self.cue.bias[0])}
+        document = {"weight": self.document.weight.tolist(), "bias": self.document.bias.tolist()}
+        return {"labels": LABELS, "cue": cue, "document": {"summaries": list(SUMMARIES), **document}}
+
+    @classmethod
+    def from_dict(cls, d: dict) -> "IntegrityModel":
+        cue = Logistic(np.array([d["cue"]["weight"]]), np.array([d["cue"]["bias"]]))
+        return cls(cue, Logistic(np.array(d["document"]["weight"]), np.array(d["document"]["bias"])))

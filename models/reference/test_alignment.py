@@ -6,10 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from alignment import WORST_FIT, Posteriors, features, heard, log_likelihood
+from alignment import WORST_FIT, Posteriors, features, heard, log_likelihood, posteriors, settings
 from characters import ALPHABET, readings
-from hilbert import AlignmentConfig, AlignmentHead, SpeechConfig, SpeechEncoder
+from checkpoint import load, save
+from golden import integrity_stages
+from hilbert import (
+    AlignmentConfig,
+    AlignmentHead,
+    ExpertsConfig,
+    FusionConfig,
+    Hilbert,
+    HilbertConfig,
+    SpeechConfig,
+    SpeechEncoder,
+    TextConfig,
+)
 from train_alignment import NOBODY, Clips, clips, train
+from word_pieces import Cue
 
 
 def collapsed(path):
@@ -59,6 +72,71 @@ def test_a_cue_reads_the_frames_under_it_with_a_margin():
     assert posteriors.between(2.6, 4.3)[:, 0].tolist() == [2, 3, 4]
 
 
+SPEECH = SpeechConfig(n_mels=8, frames=40, width=16, heads=2, layers=2, ffn=8, halve_after=1)
+
+
+def test_each_segment_is_heard_by_itself_with_zeros_beyond_its_end():
+    torch.manual_seed(0)
+    head = AlignmentHead(16, AlignmentConfig(hidden=8)).eval()
+    frames = [torch.randn(n, 16) for n in (4, 10, 1)] * 7
+    found = posteriors(head, frames, [1600 * 100 * i for i in range(21)], SPEECH, 160)
+    padded = torch.cat([frames[0], torch.zeros(6, 16)])
+    assert torch.allclose(found.log[:4], head(padded[None])[0, :4], atol=1e-6)
+    assert torch.allclose(found.log[4:14], head(frames[1][None])[0], atol=1e-6)
+    assert found.middle_s[:6].round(3).tolist() == [0.02, 0.06, 0.1, 0.14, 10.02, 10.06]
+    assert len(found.log) == len(found.middle_s) == 15 * 7
+    assert len(posteriors(head, [], [], SPEECH, 160).between(0, 1)) == 0
+
+
+def tiny(alignment):
+    torch.manual_seed(0)
+    config = HilbertConfig(
+        SPEECH,
+        TextConfig(vocabulary=6, positions=8, width=16, heads=2, layers=1, ffn=8, max_tokens=8),
+        FusionConfig(audio_row=32, text_row=16, width=16, heads=2, pooling=4, contrast=4),
+        ExpertsConfig(2, 4),
+    )
+    return Hilbert(config, alignment).eval()
+
+
+INTEGRITY = {
+    "labels": ["intact", "partly_swapped", "all_swapped"],
+    "cue": {"weight": [-1.0, 0.5, 0.0, 1.0], "bias": 2.0},
+    "document": {"summaries": ["mean", "smallest", "largest"], "weight": [[-1.0, 0, 0], [0, 1, 0], [0, 0, 1]]},
+}
+INTEGRITY["document"]["bias"] = [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("head", [None, AlignmentConfig(hidden=8)])
+def test_a_checkpoint_carries_its_alignment_head_if_it_has_one(tmp_path, head):
+    model = tiny(head)
+    facts = {"alignment": {"hidden": 8, **settings(), "integrity": INTEGRITY}} if head else {}
+    save(tmp_path, model, list("abcdef"), facts)
+    again, _, config = load(tmp_path)
+    assert (again.alignment is None) == (head is None) and ("alignment" in config) == (head is not None)
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name].half().float())
+
+
+def test_the_golden_file_says_of_every_cue_what_is_known():
+    model = tiny(AlignmentConfig(hidden=8))
+    mask = torch.ones(2, 40)
+    mask[1, 20:] = 0
+    inputs = {"log_mel": torch.randn(2, 8, 40), "mel_mask": mask, "segments": [(0, 6400), (16000, 19200)]}
+    config = {"alignment": {"integrity": INTEGRITY}, "log_mel": {"hop": 160}}
+    cues = [Cue("ab", 0.0, 0.5), Cue("...", 0.0, 1.0), Cue("a"), Cue("c", 1.0, 1.2)]
+    found = integrity_stages(model, config, inputs, cues, 2)
+    assert found["alignment_log_posteriors"].shape == (10 + 5, 29)
+    unknown = [False, True, True, False]
+    assert found["cue_features"].isnan().all(1).tolist() == found["cue_scores"].isnan().tolist() == unknown
+    logits = found["cue_features"][[0, 3]] @ torch.tensor([-1.0, 0.5, 0, 1]).double() + 2
+    assert torch.allclose(found["cue_scores"][[0, 3]], logits.sigmoid())
+    of_document = torch.stack([-logits.mean(), logits.min() + 1, logits.max() + 2])
+    assert torch.allclose(found["integrity"], of_document.softmax(0))
+    assert integrity_stages(model, config, inputs, cues, 1)["alignment_log_posteriors"].shape == (10, 29)
+    assert integrity_stages(model, config, inputs, cues[1:3], 2)["integrity"].isnan().all()
+
+
 def test_the_head_gives_distributions_and_a_batch_changes_nothing():
     torch.manual_seed(0)
     head = AlignmentHead(16, AlignmentConfig(hidden=8)).eval()
@@ -94,11 +172,11 @@ def test_clips_are_heard_as_they_are_and_spoiled_and_kept(tmp_path):
     encoder = SpeechEncoder(SpeechConfig(frames=1000, width=16, heads=2, layers=1, ffn=8, halve_after=1)).eval()
     noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
     spoken = [(noise, "Hello 12", 4), (noise[:16000], "bye", NOBODY), (noise[:16000], "too long a text " * 9, 0)]
-    made = clips(tmp_path / "clips.safetensors", spoken, encoder, 0)
+    made = clips(tmp_path / "clips.safetensors", spoken, lambda: encoder, 0)
     assert made.session.tolist() == [4, 4, NOBODY, NOBODY]
     assert made.classes[0] == made.classes[1] == readings("hello twelve")[0]
     (a, b), (c, d) = made.spans[:2].tolist()
     assert not torch.equal(made.frames[a:b], made.frames[c:d])
-    again = clips(tmp_path / "clips.safetensors", [], encoder, 0)
+    again = clips(tmp_path / "clips.safetensors", [], lambda: encoder, 0)
     assert torch.equal(again.frames, made.frames) and again.classes == made.classes
     assert made.select([2]).session.tolist() == [NOBODY]

@@ -5,9 +5,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from data import Session
-from evaluate_integrity import judged
-from integrity import donors, like, may_stand_for, transcripts
+from data import FOLDS, Session
+from evaluate_integrity import counts, cross_fitted, cue_auc, document_f1, with_interval
+from integrity import Transcript, donors, like, may_stand_for, transcripts
+from integrity_features import Scored, plain
 from integrity_scores import IntegrityModel, Logistic
 from word_pieces import Cue
 
@@ -40,27 +41,37 @@ def test_a_donors_text_has_about_as_many_words_and_shares_at_most_half():
 def test_each_session_gives_an_intact_a_partly_and_a_wholly_swapped_transcript():
     every = [session(i) for i in range(3)]
     own = [cues([f"{t} {w}" for w in words]) for t, words in zip(TEXTS, (["now", "then"], ["here"], ["x", "y", "z"]))]
-    found = transcripts(every, own, 0)
+    could = donors(every, own)
+    found = transcripts(own, could, 0)
     assert [(t.session, t.label) for t in found] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)]
     for t in found:
         changed = [a.text != b.text for a, b in zip(t.cues, own[t.session])]
         assert changed == t.swapped
         assert [(a.start_s, a.end_s) for a in t.cues] == [(b.start_s, b.end_s) for b in own[t.session]]
         assert sum(changed) == {0: 0, 1: 1, 2: len(changed)}[t.label]
-        for a, b, swapped in zip(t.cues, own[t.session], t.swapped):
-            assert not swapped or a.text in donors(every, own, t.session, b)
+        for a, texts, swapped in zip(t.cues, could[t.session], t.swapped):
+            assert not swapped or a.text in texts
 
 
 def test_a_cue_without_donors_is_never_swapped():
     every = [session(0), session(1, age=8)]
-    found = transcripts(every, [cues(TEXTS), cues(TEXTS)], 0)
-    assert [t.label for t in found] == [0, 0]
+    own = [cues(TEXTS), cues(TEXTS)]
+    assert [t.label for t in transcripts(own, donors(every, own), 0)] == [0, 0]
+
+
+def test_a_session_without_cues_gives_no_transcript():
+    assert transcripts([[], cues(TEXTS)], [[], [[], [], []]], 0) == [Transcript(1, cues(TEXTS), [False] * 3, 0)]
 
 
 def test_the_same_seed_swaps_alike_and_another_does_not():
     every = [session(i) for i in range(6)]
     own = [cues([f"{t} {i} {w}" for w in "abc"]) for i, t in enumerate(TEXTS * 2)]
-    assert transcripts(every, own, 1) == transcripts(every, own, 1) != transcripts(every, own, 2)
+    could = donors(every, own)
+    assert transcripts(own, could, 1) == transcripts(own, could, 1) != transcripts(own, could, 2)
+
+
+def test_plain_texts_have_no_punctuation_and_no_case():
+    assert plain("It's 1,108: forty-two!") == "its 1108 fortytwo"
 
 
 def made_up(count, seed):
@@ -92,16 +103,38 @@ def test_a_logistic_model_on_plain_features_is_the_one_that_was_fitted_on_scaled
     assert np.allclose(Logistic.fit(x, y, False).logits(x)[:, 0], fitted.decision_function(x))
 
 
-def test_each_fold_is_judged_by_what_the_others_taught():
-    documents = []
-    for fold in range(5):
-        for features, swapped, label in zip(*made_up(12, fold)):
-            documents.append({"number": len(documents), "features": features, "swapped": swapped, "label": label})
-            documents[-1] |= {"fold": fold, "session": len(documents)}
-    report = judged(documents)
-    assert report["cues"] == 300 and report["swapped"] == 140 and report["documents"] == [20, 20, 20]
-    assert report["cue_auc"]["mean"] > 0.99 and report["macro_f1"]["mean"] > 0.9
-    for d in documents:
-        if d["fold"] == 0:
-            d["features"] = -d["features"]  # what only one fold says teaches the others nothing of it
-    assert judged(documents)["cue_auc"]["mean"] < 0.9
+def test_scores_survive_the_checkpoint():
+    model = IntegrityModel.fit(*made_up(60, 0))
+    again = IntegrityModel.from_dict(model.to_dict())
+    features = made_up(30, 1)[0]
+    assert all(np.allclose(model.cue_scores(f), again.cue_scores(f), rtol=1e-12) for f in features)
+    assert all(np.allclose(model.probabilities(f), again.probabilities(f), rtol=1e-12) for f in features)
+    assert np.shape(model.to_dict()["cue"]["weight"]) == (2,) and np.shape(model.to_dict()["document"]["bias"]) == (3,)
+
+
+def scored(seed):
+    result = []
+    for fold in range(FOLDS):
+        for features, swapped, label in zip(*made_up(12, seed + fold)):
+            result.append(Scored(Transcript(len(result), [], swapped.tolist(), label), features, fold))
+    return result
+
+
+def test_each_fold_is_judged_by_what_the_training_conditions_of_the_others_taught():
+    conditions = {name: scored(10 * i) for i, name in enumerate(("whole", "noisy", "telephone"))}
+    found = cross_fitted(conditions)
+    assert counts(found["whole"]) == {"sessions": 60, "cues": 300, "swapped": 140, "documents": [20, 20, 20]}
+    for name in conditions:
+        assert cue_auc(found[name]) > 0.99 and document_f1(found[name]) > 0.9
+    for s in conditions["whole"] + conditions["telephone"]:
+        if s.fold == 0:
+            s.features = -s.features  # what only one fold says, or no training condition, teaches the others nothing
+    again = cross_fitted(conditions)
+    assert all(cue_auc([d for d in again[name] if d.session < 12]) < 0.1 for name in ("whole", "telephone"))
+    assert [d.decided for d in again["noisy"] if d.session < 12] == [d.decided for d in found["noisy"][:12]]
+
+
+def test_an_interval_over_sessions_holds_what_all_of_them_give():
+    found = cross_fitted({"whole": scored(0), "noisy": scored(0)})["whole"]
+    low, high = with_interval(document_f1, found)["interval"]
+    assert low <= document_f1(found) <= high

@@ -5,6 +5,7 @@ that it has not heard, theirs are left out.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +45,16 @@ class Clips:
         return Clips(self.frames, self.spans[chosen], [self.classes[i] for i in chosen], self.session[chosen])
 
 
-def spoken(data: Path):
-    """Samples, text and session of every clip whose text is known."""
+def spoken(data: Path, heard: np.ndarray):
+    """Samples, text and session of every clip whose text is known; of the sessions that are `heard`, [N] of bool."""
     transcripts = (data / "distill/librispeech/transcripts.txt").read_text().splitlines()
     text_of = dict(line.split(" ", 1) for line in transcripts)
     for name, samples in distillation_recordings(data):
         if text := text_of.get(name.split("/")[-1]):
             yield samples, text, NOBODY
     for index, session in enumerate(sessions(data)):
+        if not heard[index]:
+            continue
         for utterance, samples in zip(session.utterances, utterance_audio(data, session)):
             yield samples, utterance["prompt"], index
 
@@ -71,10 +74,11 @@ def frames_of(encoder: SpeechEncoder, recordings: list[np.ndarray]) -> list[Tens
     return [torch.cat([nothing, *(f for f, (i, _) in zip(frames, pieces) if i == n)]) for n in range(len(recordings))]
 
 
-def clips(path: Path, spoken_clips, encoder: SpeechEncoder, seed: int) -> Clips:
+def clips(path: Path, spoken_clips, encoder_of: Callable[[], SpeechEncoder], seed: int) -> Clips:
     """Every clip as it is and once more with noise, room, line or level changed; kept in `path`."""
     if not path.exists():
         rng, every, texts, of_session = np.random.default_rng(seed), [], [], []
+        encoder = encoder_of()
         spoken_clips = iter(spoken_clips)
         while some := list(itertools.islice(spoken_clips, 16 * BATCH)):
             heard = [h for samples, _, _ in some for h in (samples, spoiled(samples, Augmentation(), rng))]
@@ -92,7 +96,9 @@ def clips(path: Path, spoken_clips, encoder: SpeechEncoder, seed: int) -> Clips:
             "texts": torch.tensor(list("\n".join(texts).encode()), dtype=torch.uint8),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path)
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial)
+        partial.rename(path)
     tensors = load_file(path)
     texts = bytes(tensors["texts"].tolist()).decode().split("\n")
     return Clips(tensors["frames"], tensors["spans"], [readings(t)[0] for t in texts], tensors["session"])
