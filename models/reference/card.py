@@ -137,7 +137,7 @@ def tables(models: Path) -> dict[str, str]:
     path = models / "spoken-english/ablation.json"
     if path.exists():
         result["ablation"] = ablation.table(json.loads(path.read_text()))
-    path = models / "consultations/evaluation.json"
+    path = models / "consultations/comparison.json"
     if path.exists():
         result["consultations"] = consultations_table(json.loads(path.read_text()))
     path = models / "spoken-english/integrity.json"

@@ -35,7 +35,7 @@ def save(folder: Path, model: Hilbert, vocabulary: list[str], facts: dict, encod
     if encoders is None:
         (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     else:
-        place = os.path.relpath(encoders, folder)
+        place = os.path.relpath(home_of_encoders(encoders), folder)
         facts = {**facts, "encoders": {"checkpoint": place, "sha256": encoders_sha256(encoders)}}
         tensors = {k: v for k, v in tensors.items() if not k.startswith(ENCODERS)}
     save_file(tensors, folder / "model.safetensors")
@@ -59,18 +59,25 @@ def load(folder: Path) -> tuple[Hilbert, list[str], dict]:
         HilbertConfig.from_dict(config["model"]),
         AlignmentConfig(alignment["hidden"], 1 + len(alignment["alphabet"])) if alignment else None,
     )
-    state, home = load_file(folder / "model.safetensors"), folder
-    if "encoders" in config:
-        home, expected = folder / config["encoders"]["checkpoint"], config["encoders"]["sha256"]
-        if encoders_sha256(home) != expected:
-            raise SystemExit(f"{home}: encoders of SHA-256 {encoders_sha256(home)}, {folder} expects {expected}")
+    state, home = load_file(folder / "model.safetensors"), home_of_encoders(folder)
+    if home != folder:
+        found, expected = encoders_sha256(home), config["encoders"]["sha256"]
+        if found != expected:
+            raise SystemExit(f"{home}: encoders of SHA-256 {found}, {folder} expects {expected}")
         state |= {k: v for k, v in load_file(home / "model.safetensors").items() if k.startswith(ENCODERS)}
     model.load_state_dict({k: v.float() for k, v in state.items()})
     return model.eval(), load_vocabulary(home / "vocab.txt"), config
 
 
+def home_of_encoders(folder: Path) -> Path:
+    """The checkpoint that holds the encoders of the one in `folder`."""
+    config = json.loads((folder / "config.json").read_text())
+    return folder / config["encoders"]["checkpoint"] if "encoders" in config else folder
+
+
 def encoders_sha256(folder: Path) -> str:
     """Over name and stored bytes of each tensor of a checkpoint's encoders by ascending name, then `vocab.txt`."""
+    folder = home_of_encoders(folder)
     result = hashlib.sha256()
     for name, tensor in sorted(load_file(folder / "model.safetensors").items()):
         if name.startswith(ENCODERS):

@@ -14,7 +14,7 @@ import torch
 from scipy.signal import resample_poly
 
 import devices
-from checkpoint import load, with_int8_weights
+from checkpoint import encoders_sha256, load, with_int8_weights
 from collection import Collection, Truth
 from data import Fold, group_folds
 from document import audio_rows, middle, text_rows
@@ -50,9 +50,9 @@ class Listed(Collection):
 
     @cached_property
     def encoders_sha256(self) -> str:
-        """Of the checkpoint's files."""
-        names = ("config.json", "model.safetensors", "vocab.txt")
-        return digest([sha256(self.checkpoint / name) for name in names])
+        """Of what gives the rows: encoders, vocabulary, log-mel and segmentation, not the fusion beside them."""
+        config = loaded(self.checkpoint)[2]
+        return digest([encoders_sha256(self.checkpoint), config["log_mel"], config["segmentation"]])
 
     @cached_property
     def data_sha256(self) -> str:

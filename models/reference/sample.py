@@ -10,7 +10,7 @@ import soundfile
 
 from data import RATE, join, sessions, utterance_audio
 from outline import session_cues
-from subtitles import srt
+from transcript import to_srt
 
 SPEAKER = "0036"
 
@@ -26,7 +26,7 @@ def main():
     samples, _ = join(utterance_audio(arguments.data, session), session.gap_s, None, None)
     arguments.out.mkdir(parents=True, exist_ok=True)
     soundfile.write(arguments.out / "session.wav", samples, RATE, subtype="PCM_16")
-    (arguments.out / "session.srt").write_text(srt(session_cues(session)), encoding="utf-8")
+    (arguments.out / "session.srt").write_text(to_srt(session_cues(session)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import soundfile
 
 from data import RATE
 from interviews import interviews
-from subtitles import srt
 from synthesise import spoken
+from transcript import to_srt
 
 NAME = "MSK0001"
 TURNS = 12  # more than half a minute
@@ -30,7 +30,7 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     samples = samples[: round(cues[-1].end_s * RATE)]
     soundfile.write(arguments.out / "synthetic-interview.wav", samples, RATE, subtype="PCM_16")
-    (arguments.out / "synthetic-interview.srt").write_text(srt(cues), encoding="utf-8")
+    (arguments.out / "synthetic-interview.srt").write_text(to_srt(cues), encoding="utf-8")
 
 
 if __name__ == "__main__":

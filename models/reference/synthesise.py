@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from data import RATE
 from interviews import TASK, TASKS, Interview, groups, interviews
-from subtitles import srt
+from transcript import to_srt
 from word_pieces import Cue
 
 SYNTHESISER = "espeak-ng"
@@ -133,7 +133,7 @@ def write(folder: Path, interview: Interview, seed: int, speak=speak):
     if recording.exists():
         return
     samples, cues = spoken(interview, seed, speak)
-    replace(folder / f"{interview.name}.srt", srt(cues).encode())
+    replace(folder / f"{interview.name}.srt", to_srt(cues).encode())
     partial = recording.with_suffix(".partial")
     soundfile.write(partial, samples, RATE, format="FLAC", subtype="PCM_16")
     partial.rename(recording)

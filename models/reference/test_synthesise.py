@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+import transcript
 from data import RATE
 from interviews import LONG_TURN, TASKS, Interview, Turn, decoded, groups, interviews, turns
 from metrics import macro_f1
-from subtitles import read_srt
 from synthesise import SYNTHESISER, at_level, cast, claim, lay, speak, spoken, write, write_list
 
 
@@ -152,7 +152,7 @@ def test_what_is_written_is_whole_listed_and_not_made_again(tmp_path):
     samples, rate = soundfile.read(tmp_path / lines[0]["recording"])
     expected, cues = spoken(every[0], 0, tone)
     assert rate == RATE and np.abs(samples - expected).max() < 1e-4
-    for read, cue in zip(read_srt(tmp_path / lines[0]["transcript"]), cues, strict=True):
+    for read, cue in zip(transcript.read(tmp_path / lines[0]["transcript"]), cues, strict=True):
         assert read.text == cue.text
         assert abs(read.start_s - cue.start_s) <= 0.0005 and abs(read.end_s - cue.end_s) <= 0.0005
 

@@ -46,8 +46,13 @@ def assemble(collection: Collection, speech: SpeechEncoder, text: TextEncoder, t
     return model
 
 
-def train(collection: Collection, out: Path, cuts: Sequence[int], seconds: Callable[[], float]):
-    """Writes the checkpoint, calibrated on the first of the cuts. `seconds` says what training has taken so far."""
+def train(
+    collection: Collection, out: Path, cuts: Sequence[int], seconds: Callable[[], float], shared: Path | None = None
+):
+    """Writes the checkpoint, calibrated on the first of the cuts. `seconds` says what training has taken so far.
+
+    `shared`: the checkpoint whose encoders it names instead of holding them.
+    """
     speech, text, vocabulary = collection.encoders()
     kinds = collection.documents()
     outputs = cross_validated(collection, WHOLE, cuts)["whole"]
@@ -62,7 +67,7 @@ def train(collection: Collection, out: Path, cuts: Sequence[int], seconds: Calla
         "wall_time_s": round(seconds()),
     }
     if not devices.rank():
-        save(out, assemble(collection, speech, text, trained), vocabulary, facts)
+        save(out, assemble(collection, speech, text, trained), vocabulary, facts, shared)
 
 
 def evaluation(collection: Collection, cuts: Sequence[int]) -> dict:
@@ -105,6 +110,9 @@ def main(argv: list[str] | None = None):
         "--tasks", type=Path, help="the file that declares them, if neither the list nor tasks.json does"
     )
     lists.add_argument("--encoders", type=Path, default=Path("../spoken-english/checkpoint"))
+    lists.add_argument(
+        "--share-encoders", action="store_true", help="the checkpoint names the encoders' instead of holding them"
+    )
     lists.add_argument("--name", help="of the bundle; else from the list's name")
     lists.add_argument("--licence", default="NOASSERTION", help="SPDX expression of the weights' licence")
     lists.add_argument("--credit", action="append", default=[], help="a source to credit; may be repeated")
@@ -135,7 +143,7 @@ def run(a: argparse.Namespace, device: str, seconds: Callable[[], float]):
         facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
         collection, cuts = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts), a.cuts
         print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
-    train(collection, a.out, cuts, seconds)
+    train(collection, a.out, cuts, seconds, a.encoders if a.share_encoders else None)
     if isinstance(collection, Listed):
         report = evaluation(collection, cuts)
         if devices.rank():

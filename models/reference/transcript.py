@@ -51,3 +51,13 @@ def read(path: Path) -> list[Cue]:
     except UnicodeDecodeError as error:
         raise ValueError(f"no UTF-8 at byte {error.start}") from error
     return parse(text, True if path.suffix.lower() == ".srt" else None)
+
+
+def to_srt(cues: list[Cue]) -> str:
+    """SubRip of timed cues, times rounded to milliseconds."""
+    return "\n".join(f"{i}\n{stamp(c.start_s)} --> {stamp(c.end_s)}\n{c.text}\n" for i, c in enumerate(cues, 1))
+
+
+def stamp(seconds: float) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
