@@ -1,9 +1,9 @@
 """Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording.
 
-    python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data --out golden.safetensors
+    python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data/session.wav --out FILE
 
 Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
-weights). Absent modalities have no tensors. `docs/golden.md` lists shapes.
+weights). Absent modalities have no tensors. The sample's SRT lies beside it. `docs/golden.md` lists shapes.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def documents(samples: np.ndarray, cues: list[Cue]) -> dict[str, tuple[tuple[int
     return {
         "typical": ((0, len(samples)), cues),
         "one_segment": ((0, 6 * RATE), [Cue(cues[0].text.split(".")[0] + ".")]),
-        "audio_only": ((20 * RATE, 32 * RATE), []),
+        "audio_only": ((20 * RATE, min(32 * RATE, len(samples))), []),
         "text_only": (None, [Cue(sentence) for cue in cues for sentence in cue.text.split(". ")]),
     }
 
@@ -123,9 +123,9 @@ def main():
     arguments = parser.parse_args()
     model, vocabulary, config = load(arguments.checkpoint)
     sets = {"f32": model, "int8": with_int8_weights(model)}
-    samples, _ = soundfile.read(arguments.sample / "session.wav", dtype="float32")
+    samples, _ = soundfile.read(arguments.sample, dtype="float32")
     tensors = {}
-    for name, (span, cues) in documents(samples, transcript.read(arguments.sample / "session.srt")).items():
+    for name, (span, cues) in documents(samples, transcript.read(arguments.sample.with_suffix(".srt"))).items():
         inputs = inputs_of(samples, span, cues, vocabulary, config)
         # the typical document keeps its first segment's log-mel and posteriors only
         kept = 1 if name == "typical" else len(inputs.get("segments", []))
@@ -147,7 +147,8 @@ def main():
                     found |= integrity_stages(one, config, inputs, cues, kept)
                 for stage, value in found.items():
                     tensors[f"{set_name}/{name}/{stage}"] = value.clone()
-    metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": "examples/data/session.wav"}
+    wav = f"examples/data/{arguments.sample.name}"
+    metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": wav}
     save_file({k: v.contiguous() for k, v in tensors.items()}, arguments.out, metadata)
 
 
