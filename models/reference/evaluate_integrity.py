@@ -91,17 +91,11 @@ def counts(documents: list[Judged]) -> dict:
     }
 
 
-def by_alignment(conditions: dict[str, list[Scored]], found: dict[str, list[Judged]]) -> dict:
-    report = {}
-    for name, documents in found.items():
-        fit = [judged(s, 0, -s.features[:, 0]) for s in conditions[name]]
-        report[name] = counts(documents) | worth(documents) | {"cue_auc_by_fit_alone": with_interval(cue_auc, fit)}
-    return report
-
-
 def evaluate(speech: str, data: Path, cache: Path, seed: int, device: str) -> dict:
     conditions = scored(speech, data, cache, seed, device, tuple(CONDITIONS))
-    return {"speech": speech, "draws": DRAWS, "alignment": by_alignment(conditions, cross_fitted(conditions))}
+    found = cross_fitted(conditions)
+    alignment = {name: counts(documents) | worth(documents) for name, documents in found.items()}
+    return {"speech": speech, "draws": DRAWS, "alignment": alignment}
 
 
 def main():

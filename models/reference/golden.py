@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 import conformal
 import transcript
-from alignment import NAMES, features, posteriors
+from alignment import cue_fits, posteriors
 from calibration import probabilities
 from checkpoint import load, with_int8_weights
 from data import RATE
@@ -102,16 +102,15 @@ def integrity_stages(
     real = [x[k > 0] for x, k in zip(frames, kept)]
     starts = [start for start, _ in inputs["segments"]]
     heard = posteriors(model.alignment, real, starts, model.config.speech, config["log_mel"]["hop"])
-    rows = [None if c.start_s is None else features(heard.between(c.start_s, c.end_s), c.text) for c in cues]
-    known = [r for r in rows if r is not None]
+    found = cue_fits(heard, cues)
+    known = found[~np.isnan(found), None]
     scores = IntegrityModel.from_dict(config["alignment"]["integrity"])
-    found = np.array([np.full(len(NAMES), np.nan) if r is None else r for r in rows])
     nothing = np.full(len(config["alignment"]["integrity"]["labels"]), np.nan)
     return {
         "alignment_log_posteriors": heard.log[: sum(len(x) for x in real[:kept_segments])],
-        "cue_features": torch.from_numpy(found),
-        "cue_scores": torch.from_numpy(scores.cue_scores(found)),
-        "integrity": torch.from_numpy(scores.probabilities(np.stack(known)) if known else nothing),
+        "cue_fits": torch.from_numpy(found),
+        "cue_scores": torch.from_numpy(scores.cue_scores(found[:, None])),
+        "integrity": torch.from_numpy(scores.probabilities(known) if len(known) else nothing),
     }
 
 

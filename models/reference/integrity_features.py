@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alignment import features, posteriors
+from alignment import cue_fits, posteriors
 from backbones import Backbones
 from characters import readings
 from checkpoint import with_int8_weights
@@ -123,7 +123,7 @@ class Scored:
     """A transcript and what alignment says of it."""
 
     transcript: Transcript
-    features: np.ndarray  # [Q, 4], `alignment.NAMES` of each cue
+    features: np.ndarray  # [Q, 1], the fit of each cue's text
     fold: int
 
 
@@ -142,9 +142,8 @@ def of_fold(
             }
         for t in drawn_transcripts(data, cache, seed, name):
             if t.session in found[kind]:
-                mine = found[kind][t.session]
-                rows = [features(mine.between(cue.start_s, cue.end_s), cue.text) for cue in t.cues]
-                result[name].append(Scored(t, np.stack(rows), fold.number))
+                fits = cue_fits(found[kind][t.session], t.cues)
+                result[name].append(Scored(t, fits[:, None], fold.number))
     return result
 
 

@@ -1,7 +1,7 @@
-"""From the features of cues to the score of each cue and the class of the document: two small logistic models.
+"""From features of cues to the score of each cue and the class of the document: two small logistic models.
 
 A cue's score is the probability that its text was swapped. The document's class is read from its cues' logits: their
-mean, smallest and largest.
+mean, smallest and largest. What ships has one feature: how well a cue's text fits (`alignment.cue_fits`).
 """
 
 from dataclasses import dataclass
@@ -64,12 +64,12 @@ class IntegrityModel:
         return weights / weights.sum()
 
     def to_dict(self) -> dict:
-        """As a checkpoint holds it."""
-        cue = {"weight": self.cue.weight[0].tolist(), "bias": float(self.cue.bias[0])}
+        """As a checkpoint holds it, with one feature."""
+        cue = {"weight": self.cue.weight.item(), "bias": self.cue.bias.item()}
         document = {"weight": self.document.weight.tolist(), "bias": self.document.bias.tolist()}
         return {"labels": LABELS, "cue": cue, "document": {"summaries": list(SUMMARIES), **document}}
 
     @classmethod
     def from_dict(cls, d: dict) -> "IntegrityModel":
-        cue = Logistic(np.array([d["cue"]["weight"]]), np.array([d["cue"]["bias"]]))
+        cue = Logistic(np.array([[d["cue"]["weight"]]]), np.array([d["cue"]["bias"]]))
         return cls(cue, Logistic(np.array(d["document"]["weight"]), np.array(d["document"]["bias"])))

@@ -104,12 +104,13 @@ def test_a_logistic_model_on_plain_features_is_the_one_that_was_fitted_on_scaled
 
 
 def test_scores_survive_the_checkpoint():
-    model = IntegrityModel.fit(*made_up(60, 0))
+    (features, swapped, labels), others = made_up(60, 0), made_up(30, 1)[0]
+    model = IntegrityModel.fit([f[:, :1] for f in features], swapped, labels)
     again = IntegrityModel.from_dict(model.to_dict())
-    features = made_up(30, 1)[0]
+    features = [f[:, :1] for f in others]
     assert all(np.allclose(model.cue_scores(f), again.cue_scores(f), rtol=1e-12) for f in features)
     assert all(np.allclose(model.probabilities(f), again.probabilities(f), rtol=1e-12) for f in features)
-    assert np.shape(model.to_dict()["cue"]["weight"]) == (2,) and np.shape(model.to_dict()["document"]["bias"]) == (3,)
+    assert model.to_dict()["cue"]["weight"] < 0 and np.shape(model.to_dict()["document"]["bias"]) == (3,)
 
 
 def scored(seed):
