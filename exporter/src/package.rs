@@ -216,11 +216,11 @@ fn graphs(checkpoint: &Checkpoint, weights: Weights) -> Result<Vec<Graph>> {
 }
 
 fn alignment_entry(config: &Config) -> Option<Alignment> {
-    let AlignmentConfig { hidden: _, alphabet, margin_s, worst_fit, features, integrity } =
+    let AlignmentConfig { hidden: _, alphabet, margin_s, worst_fit, integrity } =
         config.alignment.clone()?;
     let speech = &config.model.speech;
     let (frames, width) = (speech.frames / speech.reduction(), speech.width);
-    Some(Alignment { frames, width, alphabet, margin_s, worst_fit, features, integrity })
+    Some(Alignment { frames, width, alphabet, margin_s, worst_fit, integrity })
 }
 
 fn tasks(checkpoint: &Checkpoint) -> Vec<Task> {

@@ -1,8 +1,8 @@
 //! How well each cue's text fits the audio under it, and whether the transcript belongs to the recording.
 //!
-//! A small head on the speech encoder's frames gives character posteriors; a cue is scored by connectionist temporal
-//! classification over the frames under it, as `models/reference/alignment.py` does it, as soon as the audio has passed its
-//! end. Memory does not grow with the recording: posteriors are held of the last [`KEPT_S`] of speech. What waits is the text
+//! A small head on the speech encoder's frames gives character posteriors; a cue is scored by the best path of connectionist
+//! temporal classification over the frames around it, as `models/reference/alignment.py` does it, as soon as the audio has
+//! passed its end. Memory does not grow with the recording: posteriors are held of the last [`KEPT_S`] of speech. What waits is the text
 //! of cues whose audio has not come.
 
 mod characters;
@@ -19,15 +19,14 @@ use hilbert_formats::manifest::{self, Audio, Features};
 use hilbert_formats::{Cue, CueTimes};
 
 use self::characters::Readings;
-use self::ctc::{BestPath, Forward};
+use self::ctc::Viterbi;
 use self::posteriors::Posteriors;
-pub use self::scores::CueFeatures;
 use crate::engine::{Graph, Input};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{MAX_LABELS, MAX_VALUES};
 
 /// Seconds of speech whose posteriors are held: a cue is scored that begins at most so long before the latest frame.
-pub const KEPT_S: f64 = 30.0;
+pub const KEPT_S: f64 = 40.0;
 
 /// The alignment head: frames of one segment to the log-probability of each character and of none.
 #[derive(Debug, Clone)]
@@ -54,7 +53,7 @@ pub struct Alignment {
 pub struct DocumentAlignment {
     posteriors: Posteriors,
     readings: Readings,
-    forward: Forward,
+    viterbi: Viterbi,
     cues: Vec<AlignedCue>,
     /// Timed cues whose audio has not passed, the first to end last.
     waiting: Vec<Waiting>,
@@ -76,8 +75,8 @@ pub struct AlignedCue {
     pub times: Option<CueTimes>,
     /// Line of the transcript it starts on.
     pub line: u64,
-    /// What was measured, or why nothing could be.
-    pub features: std::result::Result<CueFeatures, NotAligned>,
+    /// How well its text fits, log-probability a character from the manifest's `worst_fit` to 0, or why that is not known.
+    pub fit: std::result::Result<f64, NotAligned>,
 }
 
 /// Why a cue has no score.
@@ -148,7 +147,7 @@ impl Alignment {
             posteriors: Posteriors::new(self.kept, manifest::Alignment::CLASSES),
             // A text of more characters than there are frames fits none of them, whatever it says.
             readings: Readings::new(self.kept),
-            forward: Forward::new(self.kept),
+            viterbi: Viterbi::new(self.kept),
             cues: Vec::new(),
             waiting: Vec::new(),
         }
@@ -161,7 +160,7 @@ impl Alignment {
             let missing =
                 if cue.times.is_some() { NotAligned::NotHeld } else { NotAligned::Untimed };
             let Cue { times, line, .. } = *cue;
-            document.cues.push(AlignedCue { times, line, features: Err(missing) });
+            document.cues.push(AlignedCue { times, line, fit: Err(missing) });
             if let Some(times) = times {
                 document.waiting.push(Waiting { index, times, text: cue.text.clone() });
             }
@@ -197,18 +196,18 @@ impl Alignment {
 
     /// The probability that a cue's text is another's.
     #[must_use]
-    pub fn score(&self, features: &CueFeatures) -> f64 {
-        scores::sigmoid(scores::logit(&self.constants.integrity.cue, features))
+    pub fn score(&self, fit: f64) -> f64 {
+        scores::sigmoid(scores::logit(&self.constants.integrity.cue, fit))
     }
 
     /// The probability of each of `integrity.labels`; `None` if no cue has a score.
     #[must_use]
     pub fn probabilities(&self, cues: &[AlignedCue]) -> Option<BoundedVec<f64, MAX_LABELS>> {
         let integrity = &self.constants.integrity;
-        let aligned = cues.iter().filter_map(|cue| cue.features.as_ref().ok());
+        let fits = cues.iter().filter_map(|cue| cue.fit.ok());
         scores::probabilities(
             &integrity.document,
-            aligned.map(|features| scores::logit(&integrity.cue, features)),
+            fits.map(|fit| scores::logit(&integrity.cue, fit)),
         )
     }
 
@@ -216,38 +215,29 @@ impl Alignment {
     fn align_until(&self, document: &mut DocumentAlignment, until_s: f64) {
         let ends = |cue: &mut Waiting| cue.times.end_s + self.constants.margin_s < until_s;
         while let Some(cue) = document.waiting.pop_if(ends) {
-            let features = self.features(document, &cue);
+            let fit = self.fit(document, &cue);
             if let Some(aligned) = document.cues.get_mut(cue.index) {
-                aligned.features = features;
+                aligned.fit = fit;
             }
         }
     }
 
-    /// `features` of `models/reference/alignment.py`.
-    fn features(
+    /// `cue_fits` of `models/reference/alignment.py`.
+    fn fit(
         &self,
         document: &mut DocumentAlignment,
         cue: &Waiting,
-    ) -> std::result::Result<CueFeatures, NotAligned> {
-        let DocumentAlignment { posteriors, readings, forward, .. } = document;
+    ) -> std::result::Result<f64, NotAligned> {
+        let DocumentAlignment { posteriors, readings, viterbi, .. } = document;
         let manifest::Alignment { margin_s, worst_fit, .. } = self.constants;
         let CueTimes { start_s, end_s } = cue.times;
         let frames =
             posteriors.between(start_s - margin_s, end_s + margin_s).ok_or(NotAligned::NotHeld)?;
-        let best_path = BestPath::of(frames.clone());
-        let mut best: Option<(f64, usize)> = None;
-        for reading in readings.of(&cue.text) {
-            let likelihood = reading.classes().map_or(f64::NEG_INFINITY, |classes| {
-                forward.log_likelihood(frames.clone(), classes)
-            });
-            let fit = (likelihood - best_path.log_probability) / reading.count() as f64;
-            if best.is_none_or(|(best_fit, _)| fit > best_fit) {
-                best = Some((fit, reading.count()));
-            }
-        }
-        let (fit, characters) = best.ok_or(NotAligned::Unspoken)?;
-        let ratio = ((characters + 1) as f64 / (best_path.characters + 1) as f64).ln();
-        Ok([fit.max(worst_fit), (characters as f64).ln(), ratio, ratio.abs()])
+        let fits = readings.of(&cue.text).map(|reading| {
+            let fit = reading.classes().map_or(worst_fit, |text| viterbi.fit(frames.clone(), text));
+            (fit / reading.count() as f64).max(worst_fit)
+        });
+        fits.reduce(f64::max).ok_or(NotAligned::Unspoken)
     }
 }
 

@@ -76,9 +76,7 @@ mod moe;
 mod segment;
 mod session;
 
-pub use alignment::{
-    AlignedCue, Alignment, AlignmentHead, CueFeatures, DocumentAlignment, KEPT_S, NotAligned,
-};
+pub use alignment::{AlignedCue, Alignment, AlignmentHead, DocumentAlignment, KEPT_S, NotAligned};
 pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, PcmFormat};
 pub use classifier::{Classifier, Options};
 pub use decision::{Decision, LabelSet, decide};

@@ -88,7 +88,6 @@ pub struct AlignmentConfig {
     pub alphabet: String,
     pub margin_s: f64,
     pub worst_fit: f64,
-    pub features: Vec<String>,
     pub integrity: Integrity,
 }
 

@@ -2,7 +2,7 @@
 
 use hilbert_formats::manifest::{Alignment, Features};
 use hilbert_formats::{Cue, CueTimes};
-use hilbert_runtime::{AlignedCue, CueFeatures, NotAligned};
+use hilbert_runtime::{AlignedCue, NotAligned};
 use serde::Deserialize;
 
 use super::stages::Stages;
@@ -18,9 +18,9 @@ struct GoldenCue {
 }
 
 impl Check<'_> {
-    /// Posteriors, features, scores and classes of a document with both modalities, each fed its golden input.
+    /// Posteriors, fits, scores and classes of a document with both modalities, each fed its golden input.
     ///
-    /// What the golden file holds of the posteriors counts; the features need those of all segments.
+    /// What the golden file holds of the posteriors counts; the fits need those of all segments.
     pub(super) fn alignment(&mut self, stages: &Stages<'_>) -> Result<()> {
         let Some((_, alignment)) = stages.model.alignment() else { return Ok(()) };
         let Features::LogMel { hop, frames, .. } = stages.manifest.features;
@@ -45,13 +45,12 @@ impl Check<'_> {
                 rest = after;
             }
             alignment.finish(&mut document);
-            let features = document.cues().iter().flat_map(|c| c.features.unwrap_or(MISSING));
-            self.compare_known("cue_features", features.collect())?;
+            let fits = document.cues().iter().map(|cue| cue.fit.unwrap_or(f64::NAN));
+            self.compare_known("cue_fits", fits.collect())?;
         }
 
-        let aligned = self.golden_features()?;
-        let scores =
-            aligned.iter().map(|c| c.features.as_ref().map_or(f64::NAN, |f| alignment.score(f)));
+        let aligned = self.golden_fits()?;
+        let scores = aligned.iter().map(|cue| cue.fit.map_or(f64::NAN, |fit| alignment.score(fit)));
         self.compare_known("cue_scores", scores.collect())?;
         let labels = stages.manifest.alignment.as_ref().map_or(0, |a| a.integrity.labels.len());
         let probabilities = alignment.probabilities(&aligned);
@@ -72,15 +71,12 @@ impl Check<'_> {
         Ok(cues.into_iter().map(cue).collect())
     }
 
-    fn golden_features(&self) -> Result<Vec<AlignedCue>> {
-        let values = self.known_stage("cue_features")?;
-        let aligned = |features: &[f32; MISSING.len()]| {
-            let features = features.map(f64::from);
-            let is_missing = features.iter().all(|value| value.is_nan());
-            let features = if is_missing { Err(NotAligned::Unspoken) } else { Ok(features) };
-            AlignedCue { times: None, line: 1, features }
+    fn golden_fits(&self) -> Result<Vec<AlignedCue>> {
+        let aligned = |fit: f32| {
+            let fit = if fit.is_nan() { Err(NotAligned::Unspoken) } else { Ok(f64::from(fit)) };
+            AlignedCue { times: None, line: 1, fit }
         };
-        Ok(values.as_chunks().0.iter().map(aligned).collect())
+        Ok(self.known_stage("cue_fits")?.into_iter().map(aligned).collect())
     }
 
     fn known_stage(&self, stage: &str) -> Result<Vec<f32>> {
@@ -99,6 +95,3 @@ impl Check<'_> {
         self.agree(stage, &ours, &reference, STAGE_TOLERANCE)
     }
 }
-
-/// The features of a cue that has none.
-const MISSING: CueFeatures = [f64::NAN; 4];

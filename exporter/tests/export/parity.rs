@@ -58,7 +58,7 @@ fn every_stage_of_both_forms_agrees_with_its_golden_set() {
         "chained probabilities/proficiency",
         "chained probabilities/fluency",
     ];
-    let of_both = ["alignment_log_posteriors", "cue_features", "cue_scores", "integrity"];
+    let of_both = ["alignment_log_posteriors", "cue_fits", "cue_scores", "integrity"];
     let of_both = of_both.iter().filter(|_| is_aligned());
     let missing: Vec<_> =
         expected.iter().chain(of_both).filter(|s| !stages.contains(&(**s).to_owned())).collect();

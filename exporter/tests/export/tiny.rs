@@ -141,10 +141,9 @@ fn config() -> Value {
 pub(crate) fn alignment() -> Value {
     json!({
         "hidden": 40, "alphabet": " abcdefghijklmnopqrstuvwxyz'", "margin_s": 0.3, "worst_fit": -20.0,
-        "features": ["fit", "characters", "ratio", "mismatch"],
         "integrity": {
             "labels": ["intact", "partly_swapped", "all_swapped"],
-            "cue": {"weight": [-1.5, 0.25, -0.5, 2.0], "bias": -4.0},
+            "cue": {"weight": -1.5, "bias": -4.0},
             "document": {
                 "summaries": ["mean", "smallest", "largest"],
                 "weight": [[-0.5, 0.0, -0.125], [0.0, -0.25, 0.0625], [0.25, 0.25, 0.0]], "bias": [1.0, 0.0, -1.0],

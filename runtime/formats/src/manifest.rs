@@ -17,9 +17,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-pub use self::alignment::{
-    ALPHABET, Alignment, CUE_FEATURES, CueModel, DocumentModel, Integrity, SUMMARIES,
-};
+pub use self::alignment::{ALPHABET, Alignment, CueModel, DocumentModel, Integrity, SUMMARIES};
 pub use self::conformal::{Conformal, ConformalFit, Coverage};
 pub use self::graphs::{Dtype, GraphEntry, RowWidths, TensorEntry, Tensors};
 pub use self::stages::{Audio, Experts, Features, Fusion, Segmentation, Text};

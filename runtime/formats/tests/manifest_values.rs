@@ -232,7 +232,6 @@ fn each_wrong_value_is_named_by_its_path() {
         ("/alignment/alphabet", json!("abc"), "alignment.alphabet", "abcdefghijklmnopqrstuvwxyz'"),
         ("/alignment/margin_s", json!(-0.1), "alignment.margin_s", "0.0 to 10.0"),
         ("/alignment/worst_fit", json!(1.0), "alignment.worst_fit", "-1000.0 to 0.0"),
-        ("/alignment/features", json!(["fit"]), "alignment.features", "\"mismatch\""),
         (
             "/alignment/integrity/labels",
             json!(["intact"]),

@@ -1,17 +1,14 @@
-//! From the features of cues to their scores and the document's class: two small logistic models, `IntegrityModel` of
+//! From the fits of cues to their scores and the document's class: two small logistic models, `IntegrityModel` of
 //! `models/reference/integrity_scores.py`.
 
 use heapless::Vec as BoundedVec;
-use hilbert_formats::manifest::{CUE_FEATURES, CueModel, DocumentModel};
+use hilbert_formats::manifest::{CueModel, DocumentModel};
 
 use crate::limits::MAX_LABELS;
 
-/// What is measured of one cue, as [`CUE_FEATURES`] names it.
-pub type CueFeatures = [f64; CUE_FEATURES.len()];
-
 /// Logit of the probability that a cue's text is another's.
-pub(super) fn logit(model: &CueModel, features: &CueFeatures) -> f64 {
-    dot(&model.weight, features) + model.bias
+pub(super) fn logit(model: &CueModel, fit: f64) -> f64 {
+    model.weight * fit + model.bias
 }
 
 pub(super) fn sigmoid(logit: f64) -> f64 {
@@ -35,18 +32,14 @@ pub(super) fn probabilities(
         return None;
     }
     let summaries = [sum / f64::from(count), smallest, largest];
-    let logits =
-        model.weight.iter().zip(&model.bias).map(|(row, bias)| dot(row, &summaries) + bias);
+    let dot = |row: &[f64; 3]| row.iter().zip(summaries).map(|(a, b)| a * b).sum::<f64>();
+    let logits = model.weight.iter().zip(&model.bias).map(|(row, bias)| dot(row) + bias);
     let mut probabilities: BoundedVec<f64, MAX_LABELS> = logits.take(MAX_LABELS).collect();
     let most = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     probabilities.iter_mut().for_each(|logit| *logit = (*logit - most).exp());
     let total: f64 = probabilities.iter().sum();
     probabilities.iter_mut().for_each(|p| *p /= total);
     Some(probabilities)
-}
-
-fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]
@@ -56,9 +49,8 @@ mod tests {
     /// `models/reference/integrity_scores.py` on the same numbers.
     #[test]
     fn scores_and_classes_are_those_of_the_reference() {
-        let cue = CueModel { weight: [-1.5, 0.25, -0.5, 2.0], bias: -4.0 };
-        let features = [[-0.5, 5.0, 0.1, 0.1], [-6.0, 4.0, -0.5, 0.5], [-20.0, 3.0, 1.0, 1.0]];
-        let logits = features.map(|features| logit(&cue, &features));
+        let cue = CueModel { weight: -1.5, bias: -4.0 };
+        let logits = [-0.5, -3.0, -9.0].map(|fit| logit(&cue, fit));
         let document = DocumentModel {
             summaries: Vec::new(),
             weight: vec![[-0.5, 0.0, -0.125], [0.0, -0.25, 0.0625], [0.25, 0.25, 0.0]],
@@ -69,9 +61,9 @@ mod tests {
         let close = |found: &[f64], expected: &[f64]| {
             found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9)
         };
-        let expected = [0.135_872_897_009_094, 0.999_290_329_600_896, 0.999_999_999_999_461];
+        let expected = [0.037_326_887_344_129, 0.622_459_331_201_855, 0.999_925_153_772_490];
         assert!(close(&scores, &expected), "{scores:?}");
-        let expected = [0.000_022_257_810_674, 0.708_142_994_478_747, 0.291_834_747_710_579];
+        let expected = [0.058_052_277_060_429, 0.880_151_395_681_180, 0.061_796_327_258_391];
         assert!(close(&found, &expected), "{found:?}");
         assert_eq!(probabilities(&document, [].into_iter()), None);
     }

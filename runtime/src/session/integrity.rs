@@ -10,7 +10,7 @@ use crate::alignment::{
 use crate::error::Result;
 use crate::segment::Segment;
 
-/// Whether the transcript belongs to the recording, by how well the text of each cue fits the audio under it.
+/// Whether the transcript belongs to the recording, by how well the text of each cue fits the audio around it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IntegrityResult {
     /// The most probable label; `None` if no cue has a score.
@@ -103,7 +103,7 @@ impl IntegrityCheck {
             line: cue.line,
             start_s: cue.times.map(|times| times.start_s),
             end_s: cue.times.map(|times| times.end_s),
-            score: cue.features.as_ref().ok().map(|features| self.alignment.score(features)),
+            score: cue.fit.ok().map(|fit| self.alignment.score(fit)),
         }
     }
 }
@@ -120,7 +120,7 @@ fn warnings(cues: &[AlignedCue]) -> Vec<Warning> {
         ),
     ];
     let warning = |(reason, code, which): (NotAligned, _, String)| {
-        let mut missing = cues.iter().filter(|cue| cue.features == Err(reason));
+        let mut missing = cues.iter().filter(|cue| cue.fit == Err(reason));
         let line = missing.next()?.line;
         let count = 1 + missing.count();
         let message = format!("found {count} cues {which}; they have no integrity score");

@@ -1,18 +1,21 @@
 """Writes alignment.json beside itself: what characters.py and alignment.py of models/reference make of their inputs."""
 
 import json
+import math
 import random
 import sys
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import torch
 
 here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parents[2] / "models" / "reference"))
 
-from alignment import features, heard, log_likelihood  # noqa: E402
+from alignment import Posteriors, cue_fits, fits  # noqa: E402
 from characters import ALPHABET, CLASSES, spelled  # noqa: E402
+from word_pieces import Cue  # noqa: E402
 
 BY_HAND = [
     "",
@@ -56,12 +59,11 @@ def between_letters() -> list:
     return [[run[0][0], run[-1][0], run[0][1]] for run in runs]
 
 
-def likelihoods() -> list[dict]:
+def random_fits() -> list[dict]:
     """Random frames of four classes and short texts."""
     torch.manual_seed(0)
     cases = []
     for frames, text in [
-        (0, []),
         (0, [1]),
         (1, [1]),
         (1, [1, 2]),
@@ -71,15 +73,8 @@ def likelihoods() -> list[dict]:
         (40, [1, 2, 2, 3, 1] * 3),
     ]:
         log = (3 * torch.randn(frames, 4)).log_softmax(1)
-        likelihood = log_likelihood(log, text)
-        cases.append(
-            {
-                "log": log.tolist(),
-                "text": text,
-                "heard": heard(log),
-                "log_likelihood": likelihood if likelihood > -1e30 else None,
-            }
-        )
+        (fit,) = fits([log.numpy()], [text]).tolist()
+        cases.append({"log": log.tolist(), "text": text, "fit": fit if fit > -1e30 else None})
     return cases
 
 
@@ -105,14 +100,18 @@ def cues() -> list[dict]:
         "hello hello",
         "a longer text than what was said, by far",
     ]
-    rows = [(one, text, features(says(one), text)) for one in said for text in texts]
-    return [{"said": one, "text": text, "features": None if row is None else row.tolist()} for one, text, row in rows]
+    rows = []
+    for one in said:
+        log = says(one)
+        heard = Posteriors(np.arange(len(log)) * 0.04, log)
+        rows += zip([one] * len(texts), texts, cue_fits(heard, [Cue(text, 0.0, 99.0) for text in texts]).tolist())
+    return [{"said": one, "text": text, "fit": None if math.isnan(fit) else fit} for one, text, fit in rows]
 
 
 table = {
     "readings": [{"text": text, "readings": readings(text)} for text in texts],
     "between_letters": between_letters(),
-    "likelihoods": likelihoods(),
+    "fits": random_fits(),
     "cues": cues(),
 }
 parts = (f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, part)) + "\n]" for name, part in table.items())

@@ -35,18 +35,14 @@ pub(crate) fn check_alignment(golden: &Golden, document: &str, report: &mut Repo
         rest = after;
     }
 
-    let features = golden.output(document, "cue_features");
-    let aligned: Vec<AlignedCue> = features
-        .as_chunks()
-        .0
+    let fits = golden.output(document, "cue_fits");
+    let aligned: Vec<AlignedCue> = fits
         .iter()
-        .map(|f| if f[0].is_nan() { Err(NotAligned::Unspoken) } else { Ok(*f) })
-        .map(|features| AlignedCue { times: None, line: 1, features })
+        .map(|fit| if fit.is_nan() { Err(NotAligned::Unspoken) } else { Ok(*fit) })
+        .map(|fit| AlignedCue { times: None, line: 1, fit })
         .collect();
-    let scores: Vec<f64> = aligned
-        .iter()
-        .map(|cue| cue.features.as_ref().map_or(UNKNOWN, |f| alignment.score(f)))
-        .collect();
+    let scores: Vec<f64> =
+        aligned.iter().map(|cue| cue.fit.map_or(UNKNOWN, |fit| alignment.score(fit))).collect();
     let expected_scores = expected(golden, document, "cue_scores");
     report.compare("cue_scores", document, &scores, &expected_scores, STAGE);
     let classes = expected(golden, document, "integrity");
@@ -55,7 +51,7 @@ pub(crate) fn check_alignment(golden: &Golden, document: &str, report: &mut Repo
     report.compare("integrity", document, &found, &classes, STAGE);
 }
 
-/// From the recording and the cues to features, scores and classes.
+/// From the recording and the cues to fits, scores and classes.
 pub(crate) fn check_result(
     golden: &Golden,
     document: &str,
@@ -71,7 +67,7 @@ pub(crate) fn check_result(
         let expected = expected(golden, document, stage);
         report.compare(&format!("chained {stage}"), document, found, &expected, CHAINED);
     };
-    check("cue_features", &chained_features(golden, document));
+    check("cue_fits", &chained_fits(golden, document));
     let scores: Vec<f64> = integrity.cues.iter().map(|cue| cue.score.unwrap_or(UNKNOWN)).collect();
     check("cue_scores", &scores);
     let mut classes: Vec<f64> = integrity.probabilities.iter().map(|one| one.probability).collect();
@@ -81,8 +77,8 @@ pub(crate) fn check_result(
     check("integrity", &classes);
 }
 
-/// Features of the document's cues, stage by stage as a session does it: a result has only their scores.
-fn chained_features(golden: &Golden, document: &str) -> Vec<f64> {
+/// Fits of the document's cues, stage by stage as a session does it: a result has only their scores.
+fn chained_fits(golden: &Golden, document: &str) -> Vec<f64> {
     let (manifest, encoder) = (MODEL.manifest(), MODEL.speech_encoder());
     let (head, alignment) = MODEL.alignment().unwrap();
     let mut aligned = alignment.document();
@@ -101,7 +97,7 @@ fn chained_features(golden: &Golden, document: &str) -> Vec<f64> {
     segmenter.push(&golden.samples(document).unwrap(), &mut push).unwrap();
     segmenter.finish(&mut push).unwrap();
     alignment.finish(&mut aligned);
-    aligned.cues().iter().flat_map(|cue| cue.features.unwrap_or([UNKNOWN; 4])).collect()
+    aligned.cues().iter().map(|cue| cue.fit.unwrap_or(UNKNOWN)).collect()
 }
 
 fn expected(golden: &Golden, document: &str, stage: &str) -> Vec<f64> {

@@ -8,12 +8,10 @@ use crate::error::Result;
 
 /// What the alignment head tells apart: its classes from 1 on, in this order. Class 0 is the blank of CTC.
 pub const ALPHABET: &str = " abcdefghijklmnopqrstuvwxyz'";
-/// Features of one cue, as `models/reference/alignment.py` defines them.
-pub const CUE_FEATURES: [&str; 4] = ["fit", "characters", "ratio", "mismatch"];
 /// What a document's class is read from: summaries of its cues' logits.
 pub const SUMMARIES: [&str; 3] = ["mean", "smallest", "largest"];
 
-/// How a cue's text is held against the audio under it.
+/// How a cue's text is held against the audio around it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alignment {
@@ -23,13 +21,11 @@ pub struct Alignment {
     pub width: usize,
     /// Always [`ALPHABET`]: the runtime's spelling of transcripts is made for it.
     pub alphabet: String,
-    /// Seconds before and after a cue that may hold its first and last sounds.
+    /// Seconds before and after a cue in which it may be said.
     pub margin_s: f64,
     /// The fit of a cue is cut off here, log-probability a character.
     pub worst_fit: f64,
-    /// Always [`CUE_FEATURES`].
-    pub features: Vec<String>,
-    /// From the features to scores and classes.
+    /// From the fits to scores and classes.
     pub integrity: Integrity,
 }
 
@@ -39,7 +35,7 @@ pub struct Alignment {
 pub struct Integrity {
     /// Classes of a document.
     pub labels: Vec<String>,
-    /// `sigmoid(weight . features + bias)`: the probability that a cue's text is another's.
+    /// `sigmoid(weight fit + bias)`: the probability that a cue's text is another's.
     pub cue: CueModel,
     /// `softmax(weight summaries + bias)`: the probability of each label.
     pub document: DocumentModel,
@@ -49,9 +45,9 @@ pub struct Integrity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CueModel {
-    /// One for each of [`CUE_FEATURES`].
-    pub weight: [f64; CUE_FEATURES.len()],
-    /// Added to the weighted sum.
+    /// Of the fit of its text.
+    pub weight: f64,
+    /// Added to the weighted fit.
     pub bias: f64,
 }
 
@@ -82,7 +78,6 @@ impl Alignment {
         require(known, "alignment.alphabet", &self.alphabet, format!("{ALPHABET:?}"))?;
         within("alignment.margin_s", self.margin_s, 0.0..=10.0)?;
         within("alignment.worst_fit", self.worst_fit, -1000.0..=0.0)?;
-        check_names("alignment.features", &self.features, &CUE_FEATURES)?;
         self.integrity.check()
     }
 }
@@ -92,7 +87,7 @@ impl Integrity {
         let Self { labels, cue, document } = self;
         within("alignment.integrity.labels", labels.len(), 2..=MAX_LABELS)?;
         check_labels("alignment.integrity.labels", labels)?;
-        check_numbers("alignment.integrity.cue.weight", &cue.weight)?;
+        check_numbers("alignment.integrity.cue.weight", &[cue.weight])?;
         check_numbers("alignment.integrity.cue.bias", &[cue.bias])?;
         check_names("alignment.integrity.document.summaries", &document.summaries, &SUMMARIES)?;
         let (weights, biases) = (document.weight.len(), document.bias.len());

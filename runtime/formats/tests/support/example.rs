@@ -50,10 +50,9 @@ pub(crate) fn manifest() -> Manifest {
         ],
         "alignment": {
             "frames": 250, "width": 384, "alphabet": " abcdefghijklmnopqrstuvwxyz'", "margin_s": 0.3, "worst_fit": -20.0,
-            "features": ["fit", "characters", "ratio", "mismatch"],
             "integrity": {
                 "labels": ["intact", "partly_swapped", "all_swapped"],
-                "cue": {"weight": [-1.5, 0.25, -0.5, 2.0], "bias": -4.0},
+                "cue": {"weight": -1.5, "bias": -4.0},
                 "document": {
                     "summaries": ["mean", "smallest", "largest"],
                     "weight": [[-0.5, 0.0, -1.0], [0.0, -0.25, 0.5], [0.5, 0.25, 0.5]], "bias": [1.0, 0.0, -1.0],
