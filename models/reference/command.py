@@ -21,9 +21,9 @@ def parser(description: str, out: str | None) -> argparse.ArgumentParser:
 
 
 @contextmanager
-def stopwatch(cache: Path) -> Iterator[Callable[[], float]]:
-    """Gives a function: seconds of this run and of those before it with this cache, even if stopped, not if killed."""
-    path, began = cache / "wall-time.json", time.time()
+def stopwatch(path: Path) -> Iterator[Callable[[], float]]:
+    """Gives a function: seconds of this run and of those before it with this file, even if stopped, not if killed."""
+    began = time.time()
     before = json.loads(path.read_text()) if path.exists() else 0.0
 
     def seconds() -> float:

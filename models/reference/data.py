@@ -132,10 +132,10 @@ def group_folds(classes: list, groups: list, cut: int) -> np.ndarray:
     return result
 
 
-def data_hash(data: Path) -> str:
-    """SHA-256 over the relative path, size and content hash of every file used."""
+def data_hash(data: Path, folders: tuple[str, ...] = ("consultations", "distill", "spoken-english")) -> str:
+    """SHA-256 over the relative path, size and content hash of every file used: those of the folders."""
     total = hashlib.sha256()
-    for folder in ("consultations", "distill", "spoken-english"):
+    for folder in folders:
         for path in sorted((data / folder).rglob("*")):
             if path.is_file():
                 content = path.read_bytes()

@@ -78,7 +78,7 @@ def main():
         "--backbones", nargs="+", default=default, help="SPEECH+TEXT, the first is compared with the rest"
     )
     arguments = command.parse_args()
-    pairs = [Backbones(*name.split("+")) for name in arguments.backbones]
+    pairs = [Backbones.named(name) for name in arguments.backbones]
     report = evaluate(arguments.data, arguments.cache, arguments.seed, device(), pairs, arguments.cuts)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))

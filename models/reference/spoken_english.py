@@ -8,7 +8,15 @@ import numpy as np
 import torch
 
 import devices
-from backbones import Backbones, SpeechRows, TextRows, speech_backbone, text_backbone
+from backbones import (
+    Backbones,
+    SpeechRows,
+    TextRows,
+    speech_backbone,
+    speech_encoder,
+    text_backbone,
+    text_encoder,
+)
 from calibration import MODALITIES
 from collection import Collection, Truth
 from data import (
@@ -24,17 +32,15 @@ from data import (
     sessions,
     utterance_audio,
 )
-from distill_speech import STUDENT as SPEECH
-from distill_text import STUDENT as TEXT
 from document import middle
 from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
 from outline import TESTING_KINDS, TRAINING_KINDS, Outline, outlines
 from rows import Document, cached
-from students import speech_student, text_student
 from targets import Scale, Target
 
 STUDENTS = Backbones()
 TEACHERS = Backbones("whisper-tiny.en", "minilm-l6")
+BUNDLES = {STUDENTS: "spoken-english", TEACHERS: "spoken-english-large"}
 LEVELS = (7.5, 8.5)  # of the experts' mean total
 CALIBRATED_ON = (2,)  # the cut on which r was nearest to its mean over five (docs/decisions/0001)
 TARGETS = [
@@ -45,14 +51,8 @@ TARGETS = [
     ),
     Target(TaskConfig("fluency", "binary", ["fluent", "at_risk"]), weight=0.5),
 ]
-CREDITS = [
-    "speechocean762 (Zhang et al. 2021), CC BY 4.0",
-    "LibriSpeech train-clean-100, speakers 19, 26, 27 (Panayotov et al. 2015), CC BY 4.0",
-    "Picovoice speech-to-intent-benchmark, Apache-2.0",
-    "Simulated doctor-patient interviews (Fareez et al. 2022), CC BY 4.0",
-    "whisper-tiny.en (OpenAI), MIT",
-    "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0",
-]
+CREDIT = "speechocean762 (Zhang et al. 2021), CC BY 4.0"
+LICENCE = "CC-BY-4.0"
 
 
 @dataclass
@@ -70,8 +70,18 @@ class SpokenEnglish(Collection):
     def name(self) -> str:
         return str(self.backbones)
 
+    @property
+    def bundle(self) -> str:
+        """The name of what is trained."""
+        plain = "".join(c if c.isalnum() else "-" for c in str(self.backbones))
+        return BUNDLES.get(self.backbones, f"spoken-english-{plain}")
+
     def config(self) -> HilbertConfig:
-        return HilbertConfig(SPEECH, TEXT, FusionConfig(), ExpertsConfig(), [t.task for t in self.targets])
+        """Without a speech encoder where no bundle can hold it: a fusion learns from its rows all the same."""
+        speech, text = self.backbones.parts
+        return HilbertConfig(
+            speech.config, text.config, FusionConfig(), ExpertsConfig(), [t.task for t in self.targets]
+        )
 
     @property
     def encoders_by_fold(self) -> bool:
@@ -130,17 +140,19 @@ class SpokenEnglish(Collection):
 
     def encoders(self):
         where = self.data, self.cache, self.seed, self.device
-        return speech_student(*where), *text_student(*where)
+        return speech_encoder(self.backbones.speech, *where), *text_encoder(self.backbones.text, *where)
 
     def facts(self) -> dict:
+        """What is distilled has read the whole data folder; a teacher's fusion reads the scored sessions alone."""
+        parts, distilled = self.backbones.parts, self.backbones.distilled
+        provenance = {"data_sha256": data_hash(self.data) if distilled else data_hash(self.data, ("spoken-english",))}
+        if distilled:
+            provenance["precision"] = devices.precision(self.device)
         return {
-            "name": "spoken-english",
-            "licence": "CC-BY-4.0",
-            "credits": CREDITS,
-            "provenance": {
-                "data_sha256": data_hash(self.data),
-                "precision": devices.precision(self.device),
-            },
+            "name": self.bundle,
+            "licence": " AND ".join(dict.fromkeys([LICENCE, *(part.licence for part in parts)])),
+            "credits": [CREDIT, *self.backbones.credits],
+            "provenance": provenance,
         }
 
 

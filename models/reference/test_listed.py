@@ -18,6 +18,7 @@ import train
 from document_list import read
 from hilbert import ExpertsConfig, FusionConfig, Hilbert, HilbertConfig, SpeechConfig, TaskConfig, TextConfig
 from listed import Listed, samples_of
+from spoken_english import TEACHERS
 from train_fusion import Schedule
 from word_pieces import SPECIAL
 
@@ -188,11 +189,18 @@ def test_stereo_at_another_rate_is_heard_as_mono_at_the_encoders(tmp_path):
 
 
 def test_a_list_that_is_not_there_and_a_name_that_no_bundle_has_are_refused(tmp_path):
-    arguments = Namespace(data=tmp_path / "none.jsonl", out=None, name="My List")
+    arguments = Namespace(data=tmp_path / "none.jsonl", out=None, name="My List", backbones=None)
     with pytest.raises(SystemExit, match="--data: found .*none.jsonl, expected the data folder or a list"):
         train.run(arguments, "cpu", float)
     arguments.data.write_text("")
     with pytest.raises(SystemExit, match="--name: found 'My List', expected 1 to 64"):
+        train.run(arguments, "cpu", float)
+
+
+def test_a_lists_encoders_are_a_checkpoints_not_those_that_the_built_in_collection_knows_by_name(tmp_path):
+    (tmp_path / "list.jsonl").write_text("")
+    arguments = Namespace(data=tmp_path / "list.jsonl", out=None, backbones=TEACHERS)
+    with pytest.raises(SystemExit, match="--backbones: found whisper-tiny.en\\+minilm-l6 and a list, .* --encoders"):
         train.run(arguments, "cpu", float)
 
 

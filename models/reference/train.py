@@ -1,9 +1,10 @@
 """From recordings to a checkpoint: encoder rows, cross-validation, fusion, calibration.
 
-    python train.py --data DIR [--cache DIR] [--out ../spoken-english/checkpoint] [--seed 0]
+    python train.py --data DIR [--backbones SPEECH+TEXT] [--cache DIR] [--out ../spoken-english/checkpoint] [--seed 0]
     python train.py --data LIST.jsonl [--tasks FILE] [--encoders CHECKPOINT] [--out LIST/checkpoint] [--cuts 0]
 
-With the data folder, the built-in `spoken-english`, whose encoders are distilled first. With a list of your own
+With the data folder, the built-in `spoken-english`, whose encoders are distilled first; or `--backbones`, as
+whisper-tiny.en+minilm-l6, the teachers themselves, of which `spoken-english-large` is made. With a list of your own
 documents (document_list.py says its form), any label set on frozen encoders. Its cross-validation is printed and
 written to `evaluation.json` beside the checkpoint.
 
@@ -25,12 +26,13 @@ import torch
 
 import command
 import devices
+from backbones import Backbones
 from checkpoint import save
 from collection import Collection
 from cross_validation import calibrations, cross_validated, cut_folds, fitted, judged
 from hilbert import Hilbert, SpeechEncoder, TextEncoder
 from listed import Listed
-from spoken_english import CALIBRATED_ON, SpokenEnglish
+from spoken_english import CALIBRATED_ON, STUDENTS, SpokenEnglish
 from train_fusion import Schedule, Trained
 from variants import WHOLE
 
@@ -105,6 +107,8 @@ def main(argv: list[str] | None = None):
     parser.add_argument(
         "--precision", choices=devices.PRECISIONS, help="of distillation; on a CPU bfloat16, else float32"
     )
+    folder = parser.add_argument_group("with the data folder")
+    folder.add_argument("--backbones", type=Backbones.named, help=f"the encoders, SPEECH+TEXT; else {STUDENTS}")
     lists = parser.add_argument_group("with a list")
     lists.add_argument(
         "--tasks", type=Path, help="the file that declares them, if neither the list nor tasks.json does"
@@ -124,16 +128,19 @@ def main(argv: list[str] | None = None):
     if a.precision:
         os.environ[devices.CHOSEN] = a.precision
     device = command.device()
-    with command.stopwatch(a.cache) as seconds:
+    of = f"-{a.backbones}" if a.backbones and a.backbones != STUDENTS else ""
+    with command.stopwatch(a.cache / f"wall-time{of}.json") as seconds:
         run(a, device, seconds)
 
 
 def run(a: argparse.Namespace, device: str, seconds: Callable[[], float]):
     if a.data.is_dir():
-        a.out = a.out or Path("../spoken-english/checkpoint")
-        collection, cuts = SpokenEnglish(a.data, a.cache, a.seed, device), CALIBRATED_ON
+        collection, cuts = SpokenEnglish(a.data, a.cache, a.seed, device, a.backbones or STUDENTS), CALIBRATED_ON
+        a.out = a.out or Path("..") / collection.bundle / "checkpoint"
     elif a.data.suffix != ".jsonl" or not a.data.is_file():
         raise SystemExit(f"--data: found {a.data}, expected the data folder or a list that ends in .jsonl")
+    elif a.backbones:
+        raise SystemExit(f"--backbones: found {a.backbones} and a list, whose encoders are those of --encoders")
     else:
         a.out = a.out or a.data.with_suffix("") / "checkpoint"
         name = a.name or re.sub("[^a-z0-9]+", "-", a.data.stem.lower()).strip("-")[:64] or "list"
