@@ -1,4 +1,4 @@
-"""Writes the measured tables of `models/README.md` from each `evaluation.json`, `ablation.json` and `integrity.json`.
+"""Writes the measured tables of `models/README.md`: `evaluation.json` and what else stands beside the checkpoints.
 
     python card.py [--models ..] [--check]
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import ablation
 from ablation import with_interval
+from spoken_english import BUNDLES, STUDENTS, TEACHERS
 
 INPUTS = {"audio": "audio alone", "text": "transcript alone", "audio_text": "audio and transcript"}
 KINDS = {
@@ -58,6 +59,22 @@ def backbones_table(report: dict) -> str:
                 cells += [with_interval(task["macro_f1"]), f"{task['macro_auc']['mean']:.3f}"]
             cells.insert(4, with_interval(p["r"]))
             lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def large_table(report: dict, costs: dict) -> str:
+    """The bundle that ships and the large one: what they are worth, with audio and transcript, and what they cost."""
+    lines = [
+        "| bundle | proficiency macro-F1 | r | fluency macro-F1 | size | time of the sample | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    small = costs["bundles"][BUNDLES[STUDENTS]]
+    for backbones, name in BUNDLES.items():
+        p, f = (report["model"][str(backbones)]["whole"]["audio_text"][task] for task in ("proficiency", "fluency"))
+        cost = costs["bundles"][name]
+        cells = [f"`{name}`", with_interval(p["macro_f1"]), with_interval(p["r"]), with_interval(f["macro_f1"])]
+        cells += [f"{cost['bytes'] / 1e6:.1f} MB", f"{cost['total_s'] / small['total_s']:.2f}"]
+        lines.append("| " + " | ".join([*cells, f"{cost['peak_resident_bytes'] / 2**20:.0f} MiB"]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -134,6 +151,9 @@ def tables(models: Path) -> dict[str, str]:
     if report["differences"]:
         result["backbones"] = backbones_table(report)
         result["differences"] = difference_table(report)
+    path = models / "spoken-english/large.json"
+    if path.exists() and str(TEACHERS) in report["model"]:
+        result["large"] = large_table(report, json.loads(path.read_text()))
     path = models / "spoken-english/ablation.json"
     if path.exists():
         result["ablation"] = ablation.table(json.loads(path.read_text()))
