@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data import Fold
-from hilbert import HilbertConfig, SpeechEncoder, TextEncoder
+from hilbert import AlignmentHead, HilbertConfig, SpeechEncoder, TextEncoder
 from rows import Document
 from targets import Target
 from train_fusion import Schedule
@@ -64,6 +64,10 @@ class Collection(ABC):
     @abstractmethod
     def encoders(self) -> tuple[SpeechEncoder, TextEncoder, list[str]]:
         """That gave the rows, in float32, and the vocabulary."""
+
+    def alignment(self) -> tuple[AlignmentHead, dict] | None:
+        """The character head on the speech encoder's frames, and the checkpoint's `alignment`; None: no `integrity`."""
+        return None
 
     @abstractmethod
     def facts(self) -> dict:

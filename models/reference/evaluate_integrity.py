@@ -100,7 +100,7 @@ def evaluate(speech: str, data: Path, cache: Path, seed: int, device: str) -> di
 
 def main():
     command = parser(__doc__, "../spoken-english/integrity.json")
-    command.add_argument("--speech", default="student", help="or student-unscored, that hears no scored session")
+    command.add_argument("--speech", default="student", help="or another of backbones.SPEECH that a bundle can hold")
     arguments = command.parse_args()
     report = evaluate(arguments.speech, arguments.data, arguments.cache, arguments.seed, device())
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")

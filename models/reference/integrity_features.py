@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from alignment import cue_fits, posteriors
-from backbones import Backbones
+from backbones import SPEECH, Backbones, speech_encoder
 from characters import readings
 from checkpoint import with_int8_weights
 from data import FOLDS, Fold, Session, sessions, utterance_audio
-from distill_speech import STUDENT, STUDENT_MEL
+from distill_speech import STUDENT_MEL
 from document import audio_rows_and_frames
 from hilbert import AlignmentHead, SpeechEncoder
 from integrity import Transcript, donors, transcripts
@@ -21,11 +21,10 @@ from recogniser import joined, recognised
 from rows import cached
 from segment import SegmentConfig
 from spread import spread
-from students import speech_student, unscored_speech_student
 from train_alignment import NOBODY, clips, spoken, train
 from word_pieces import Cue
 
-CUT = 2  # of the groups into folds: that of `train.CALIBRATED_ON`, whose students there are
+CUT = 2  # of the groups into folds: that of `spoken_english.CALIBRATED_ON`, whose students there are
 DRAWS = 3  # transcripts of each label and session
 
 
@@ -79,10 +78,8 @@ def drawn_transcripts(data: Path, cache: Path, seed: int, name: str) -> list[Tra
 
 
 def encoder(speech: str, data: Path, cache: Path, seed: int, device: str, fold: Fold | None) -> SpeechEncoder:
-    """The student with the int8 weights that are shipped; if it hears scored sessions, not those of `fold`."""
-    if speech == "student":
-        return with_int8_weights(speech_student(data, cache, seed, device, fold))
-    return with_int8_weights(unscored_speech_student(data, cache, seed, device))
+    """One of `backbones.SPEECH` with the int8 weights that are shipped, that never met `fold`."""
+    return with_int8_weights(speech_encoder(speech, data, cache, seed, device, fold))
 
 
 def named(speech: str, fold: Fold | None) -> str:
@@ -100,7 +97,7 @@ def trained_head(speech: str, data: Path, cache: Path, seed: int, device: str, f
     every_clip = clips(cache / f"clips-{name}.safetensors", spoken(data, heard), of, seed)
     kept = [i for i, s in enumerate(every_clip.session.tolist()) if s == NOBODY or outside[s]]
     path = cache / f"alignment-{speech}{'' if fold is None else f'-{fold}'}.pt"
-    return train(every_clip.select(kept), STUDENT.width, seed, path, device).cpu()
+    return train(every_clip.select(kept), SPEECH[speech].config.width, seed, path, device).cpu()
 
 
 def recorded_frames(speech: str, data: Path, cache: Path, seed: int, device: str, kind: str, fold: Fold) -> list[dict]:
@@ -138,7 +135,8 @@ def of_fold(
         if kind not in found:
             recorded = recorded_frames(speech, data, cache, seed, device, kind, fold)
             found[kind] = {
-                i: posteriors(head, **r, config=STUDENT, hop=STUDENT_MEL.hop) for i, r in zip(inside, recorded)
+                i: posteriors(head, **r, config=SPEECH[speech].config, hop=STUDENT_MEL.hop)
+                for i, r in zip(inside, recorded)
             }
         for t in drawn_transcripts(data, cache, seed, name):
             if t.session in found[kind]:

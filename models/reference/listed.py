@@ -115,6 +115,11 @@ class Listed(Collection):
         model, vocabulary, _ = loaded(self.checkpoint)
         return model.speech, model.text, vocabulary
 
+    def alignment(self):
+        """The encoders' checkpoint's, which knows their frames."""
+        model, _, config = loaded(self.checkpoint)
+        return (model.alignment, config["alignment"]) if model.alignment else None
+
     def facts(self) -> dict:
         _, _, config = loaded(self.checkpoint)
         return {

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 import devices
+from alignment import settings
 from backbones import (
     Backbones,
     SpeechRows,
@@ -33,7 +34,8 @@ from data import (
     utterance_audio,
 )
 from document import middle
-from hilbert import ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
+from hilbert import AlignmentConfig, ExpertsConfig, FusionConfig, HilbertConfig, TaskConfig
+from integrity_features import TRAINING_CONDITIONS, fitted, scored, trained_head
 from outline import TESTING_KINDS, TRAINING_KINDS, Outline, outlines
 from rows import Document, cached
 from targets import Scale, Target
@@ -141,6 +143,14 @@ class SpokenEnglish(Collection):
     def encoders(self):
         where = self.data, self.cache, self.seed, self.device
         return speech_encoder(self.backbones.speech, *where), *text_encoder(self.backbones.text, *where)
+
+    def alignment(self):
+        """The head has heard everyone; its scores are fitted on what heads say of speakers that they never heard."""
+        where = self.backbones.speech, self.data, self.cache, self.seed, self.device
+        conditions = scored(*where, TRAINING_CONDITIONS)
+        scores = fitted([s for documents in conditions.values() for s in documents])
+        head = trained_head(*where, None)
+        return head, {"hidden": AlignmentConfig.hidden, **settings(), "integrity": scores.to_dict()}
 
     def facts(self) -> dict:
         """What is distilled has read the whole data folder; a teacher's fusion reads the scored sessions alone."""

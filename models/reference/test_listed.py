@@ -15,8 +15,19 @@ import cross_validation
 import listed
 import metrics
 import train
+from alignment import settings
 from document_list import read
-from hilbert import ExpertsConfig, FusionConfig, Hilbert, HilbertConfig, SpeechConfig, TaskConfig, TextConfig
+from hilbert import (
+    AlignmentConfig,
+    ExpertsConfig,
+    FusionConfig,
+    Hilbert,
+    HilbertConfig,
+    SpeechConfig,
+    TaskConfig,
+    TextConfig,
+)
+from integrity_scores import SUMMARIES
 from listed import Listed, samples_of
 from spoken_english import TEACHERS
 from train_fusion import Schedule
@@ -48,7 +59,10 @@ def write_encoders(folder: Path) -> Path:
     facts = {"name": "tiny", "licence": "MIT", "credits": ["the encoders"], "calibration": calibration}
     facts["log_mel"] = {**listed.LogMelConfig().to_dict(), "n_mels": 16}
     facts["provenance"] = {"device": "cpu", "seed": 0, "versions": {}, "data_sha256": "0" * 64}
-    checkpoint.save(folder, Hilbert(CONFIG), [*SPECIAL, *WORDS], facts)
+    integrity = {"labels": ["intact", "all_swapped"], "cue": {"weight": -1.0, "bias": 0.0}}
+    integrity["document"] = {"summaries": [*SUMMARIES], "weight": [[-1.0, 0, 0], [1.0, 0, 0]], "bias": [0.0, 0.0]}
+    facts["alignment"] = {"hidden": 8, **settings(), "integrity": integrity}
+    checkpoint.save(folder, Hilbert(CONFIG, AlignmentConfig(hidden=8)), [*SPECIAL, *WORDS], facts)
     return folder
 
 
@@ -126,16 +140,16 @@ def test_labels_of_every_kind_are_learnt(trained):
     assert len(train.table(report).splitlines()) == 12 and "r 0." in train.table(report)
 
 
-def test_the_checkpoint_is_whole_and_keeps_the_encoders(trained):
+def test_the_checkpoint_is_whole_and_keeps_the_encoders_and_their_alignment(trained):
     collection, folder, _ = trained
     model, vocabulary, config = checkpoint.load(folder)
-    before, _, _ = checkpoint.load(collection.checkpoint)
+    before, _, of_encoders = checkpoint.load(collection.checkpoint)
     for name, value in before.state_dict().items():
-        if name.startswith(("speech.", "text.")):
+        if name.startswith(("speech.", "text.", "alignment.")):
             assert torch.equal(value, model.state_dict()[name]), name
     assert [t.name for t in model.config.tasks] == [t["name"] for t in TASKS]
     assert vocabulary == [*SPECIAL, *WORDS] and config["log_mel"]["n_mels"] == 16
-    assert config["credits"] == ["me", "the encoders"]
+    assert config["credits"] == ["me", "the encoders"] and config["alignment"] == of_encoders["alignment"]
     provenance = config["provenance"]
     assert len(provenance["data_sha256"]) == len(provenance["encoders_sha256"]) == 64
     assert (provenance["device"], provenance["processes"], provenance["wall_time_s"]) == ("cpu", 1, 12)

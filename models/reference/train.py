@@ -1,4 +1,4 @@
-"""From recordings to a checkpoint: encoder rows, cross-validation, fusion, calibration.
+"""From recordings to a checkpoint: encoder rows, alignment, cross-validation, fusion, calibration.
 
     python train.py --data DIR [--backbones SPEECH+TEXT] [--cache DIR] [--out ../spoken-english/checkpoint] [--seed 0]
     python train.py --data LIST.jsonl [--tasks FILE] [--encoders CHECKPOINT] [--out LIST/checkpoint] [--cuts 0]
@@ -30,7 +30,7 @@ from backbones import Backbones
 from checkpoint import save
 from collection import Collection
 from cross_validation import calibrations, cross_validated, cut_folds, fitted, judged
-from hilbert import Hilbert, SpeechEncoder, TextEncoder
+from hilbert import AlignmentHead, Hilbert, SpeechEncoder, TextEncoder
 from listed import Listed
 from spoken_english import CALIBRATED_ON, STUDENTS, SpokenEnglish
 from train_fusion import Schedule, Trained
@@ -39,8 +39,11 @@ from variants import WHOLE
 HELD_OUT = 0.2  # of the training documents' groups, for early stopping
 
 
-def assemble(collection: Collection, speech: SpeechEncoder, text: TextEncoder, trained: Trained) -> Hilbert:
+def assemble(
+    collection: Collection, speech: SpeechEncoder, text: TextEncoder, head: AlignmentHead | None, trained: Trained
+) -> Hilbert:
     model = Hilbert(collection.config())
+    model.alignment = head
     model.speech.load_state_dict(speech.state_dict())
     model.text.load_state_dict(text.state_dict())
     model.fusion.load_state_dict(trained.fusion.state_dict())
@@ -56,6 +59,7 @@ def train(
     `shared`: the checkpoint whose encoders it names instead of holding them.
     """
     speech, text, vocabulary = collection.encoders()
+    head, alignment = collection.alignment() or (None, None)
     kinds = collection.documents()
     outputs = cross_validated(collection, WHOLE, cuts)["whole"]
     trained = fitted(collection, [d for kind in collection.training_kinds for d in kinds[kind]], collection.seed)
@@ -68,8 +72,10 @@ def train(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "wall_time_s": round(seconds()),
     }
+    if alignment:
+        facts["alignment"] = alignment
     if not devices.rank():
-        save(out, assemble(collection, speech, text, trained), vocabulary, facts, shared)
+        save(out, assemble(collection, speech, text, head, trained), vocabulary, facts, shared)
 
 
 def evaluation(collection: Collection, cuts: Sequence[int]) -> dict:
