@@ -2,22 +2,24 @@
 
     python evaluate_integrity.py --data DIR [--cache DIR] [--out ../spoken-english/integrity.json]
 
-For each fold an alignment head is trained that never heard its speakers, on frames of a student that did not either.
-Scores are fitted on the other folds' transcripts of the training conditions and judged in every condition.
+For each fold an alignment head is trained that never heard its speakers, on frames of a student that did not either,
+and a fusion with a mismatch head that never met them. Scores are fitted on the other folds' transcripts of the training
+conditions and judged in every condition; cross-attention in those of training alone.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+import mismatch
 from command import device, parser
 from data import FOLDS
 from integrity import LABELS
 from integrity_features import CONDITIONS, DRAWS, TRAINING_CONDITIONS, Scored, fitted, scored
-from metrics import auc, interval, macro_f1
+from metrics import auc, interval, macro_f1, paired_difference
 
 
 @dataclass
@@ -81,6 +83,12 @@ def worth(documents: list[Judged]) -> dict:
     return {"cue_auc": with_interval(cue_auc, documents), "macro_f1": with_interval(document_f1, documents)}
 
 
+def difference(statistic: Statistic, first: list[Judged], second: list[Judged]) -> dict:
+    """`statistic` of the first minus that of the second, sessions drawn alike for both."""
+    one, two = (by_session(documents)[None] for documents in (first, second))  # [1, sessions]
+    return paired_difference(lambda _, drawn: statistic(flat(drawn)), one[0], one, two)
+
+
 def counts(documents: list[Judged]) -> dict:
     swapped = np.concatenate([d.swapped for d in documents])
     return {
@@ -91,11 +99,34 @@ def counts(documents: list[Judged]) -> dict:
     }
 
 
+def by_cross_attention(conditions: dict[str, list[Scored]], read: dict[str, list], found: dict[str, list]) -> dict:
+    """`read`: of each transcript its cues' logits by the fusion; `found`: what alignment makes of it."""
+    alone, both = {}, {}
+    for name, logits in read.items():
+        pairs = list(zip(conditions[name], logits, strict=True))
+        alone[name] = [replace(s, features=of_cues[:, None]) for s, of_cues in pairs]
+        both[name] = [replace(s, features=np.column_stack([s.features, of_cues])) for s, of_cues in pairs]
+    alone, both = cross_fitted(alone), cross_fitted(both)
+    return {
+        name: {
+            "alone": worth(alone[name]),
+            "combined": worth(both[name])
+            | {
+                "cue_auc_minus_alignment": difference(cue_auc, both[name], found[name]),
+                "macro_f1_minus_alignment": difference(document_f1, both[name], found[name]),
+            },
+        }
+        for name in read
+    }
+
+
 def evaluate(speech: str, data: Path, cache: Path, seed: int, device: str) -> dict:
     conditions = scored(speech, data, cache, seed, device, tuple(CONDITIONS))
     found = cross_fitted(conditions)
     alignment = {name: counts(documents) | worth(documents) for name, documents in found.items()}
-    return {"speech": speech, "draws": DRAWS, "alignment": alignment}
+    read = mismatch.held_out(speech, data, cache, seed, device, TRAINING_CONDITIONS)
+    cross_attention = by_cross_attention(conditions, read, found)
+    return {"speech": speech, "draws": DRAWS, "alignment": alignment, "cross_attention": cross_attention}
 
 
 def main():

@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data import FOLDS, Session
-from evaluate_integrity import counts, cross_fitted, cue_auc, document_f1, with_interval
+from evaluate_integrity import by_cross_attention, counts, cross_fitted, cue_auc, document_f1, with_interval
 from integrity import Transcript, donors, like, may_stand_for, transcripts
 from integrity_features import Scored, plain
 from integrity_scores import IntegrityModel, Logistic
@@ -139,3 +139,15 @@ def test_an_interval_over_sessions_holds_what_all_of_them_give():
     found = cross_fitted({"whole": scored(0), "noisy": scored(0)})["whole"]
     low, high = with_interval(document_f1, found)["interval"]
     assert low <= document_f1(found) <= high
+
+
+def test_what_cross_attention_adds_is_judged_beside_what_it_says_alone():
+    conditions = {name: scored(10 * i) for i, name in enumerate(("whole", "noisy"))}
+    for documents in conditions.values():
+        for s in documents:
+            s.features = np.random.default_rng(s.transcript.session).normal(size=(len(s.features), 1))
+    read = {name: [np.array(s.transcript.swapped) * 1.0 for s in documents] for name, documents in conditions.items()}
+    report = by_cross_attention(conditions, read, cross_fitted(conditions))
+    assert report["whole"]["alone"]["cue_auc"]["mean"] == report["noisy"]["combined"]["cue_auc"]["mean"] == 1
+    low, high = report["whole"]["combined"]["cue_auc_minus_alignment"]["interval"]
+    assert 0.3 < low <= report["whole"]["combined"]["cue_auc_minus_alignment"]["mean"] <= high < 0.7
