@@ -1,5 +1,6 @@
 """The built-in collection: 104 recorded sessions, whole, in noise and cropped, and their experts' scores."""
 
+import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from integrity_features import TRAINING_CONDITIONS, fitted, scored, trained_head
 from outline import TESTING_KINDS, TRAINING_KINDS, Outline, outlines
 from rows import Document, cached
 from targets import Scale, Target
+from train_fusion import Schedule
 
 STUDENTS = Backbones()
 TEACHERS = Backbones("whisper-tiny.en", "minilm-l6")
@@ -67,10 +69,12 @@ class SpokenEnglish(Collection):
     targets: list[Target] = field(default_factory=lambda: TARGETS)
     training_kinds: tuple[str, ...] = TRAINING_KINDS
     testing_kinds: tuple[str, ...] = TESTING_KINDS
+    schedule: Schedule = Schedule(swap_text=0.8)  # what is read says nothing of how (docs/decisions/0005)
 
     @property
     def name(self) -> str:
-        return str(self.backbones)
+        """With what tells another schedule's fits apart."""
+        return f"{self.backbones}-{zlib.crc32(repr(self.schedule).encode()):08x}"
 
     @property
     def bundle(self) -> str:

@@ -49,7 +49,7 @@ TASKS = [
     {"name": "weather", "kind": "multi_label", "labels": ["rain", "wind", "sun"]},
 ]
 COUNT, RATE = 30, 16000
-SCHEDULE = Schedule(first_steps=5, second_steps=60, second_rate=1e-2, text_noise=0.3)
+SCHEDULE = Schedule(first_steps=5, second_steps=60, second_rate=1e-2)
 
 
 def write_encoders(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Cross-attention with a mismatch head: its batches keep cues apart, and it learns to tell matching rows."""
 
-import numpy as np
 import torch
 
 from hilbert import FusionConfig

@@ -13,11 +13,12 @@ from train_fusion import (
     CHUNK,
     Schedule,
     Trained,
+    Views,
     fused_in_chunks,
     predict,
     train,
 )
-from variants import OBJECTIVES, LinearHeads, Variant
+from variants import OBJECTIVES, WHOLE, LinearHeads, Variant
 
 CONFIG = HilbertConfig(
     SpeechConfig(),
@@ -169,3 +170,15 @@ def test_a_score_is_learnt_in_units_of_its_deviation_and_given_in_its_own():
     scores = predict(train(CONFIG, targets, drawn, 0, schedule), drawn, "audio_text")["proficiency"][:, 0]
     wanted = torch.tensor([d.targets["proficiency"] for d in drawn])
     assert (scores - wanted).abs().mean() < 0.5 * (wanted - wanted.mean()).abs().mean()
+
+
+def test_a_document_with_anothers_text_keeps_its_sound_and_its_labels():
+    drawn = documents()
+    views = Views(drawn, Schedule(swap_text=1.0), WHOLE, torch.Generator().manual_seed(0))
+    found = views.with_texts_swapped(drawn)
+    assert all(a.audio is b.audio and a.targets is b.targets for a, b in zip(found, drawn))
+    assert all(any(a.text is b.text for b in drawn) for a in found)
+    assert sum(a.text is b.text for a, b in zip(found, drawn)) < len(drawn) / 2
+    silent = replace(drawn[0], text=torch.zeros(0, 16), text_middles=[])
+    assert views.with_texts_swapped([silent]) == [silent]
+    assert Views(drawn, Schedule(), WHOLE, torch.Generator()).with_texts_swapped(drawn) is drawn

@@ -40,7 +40,8 @@ class Schedule:
     drop_text: float = 0.5  # of the documents lose their text
     drop_audio: float = 0.1  # or their audio
     audio_noise: float = 0.3  # deviation of the noise on standardised rows
-    text_noise: float = 1.5  # text rows tell sessions apart, not levels: without it they are memorised
+    text_noise: float = 0.3  # and the same
+    swap_text: float = 0.0  # of the texts are another document's: what says little of a label is not memorised with it
     held_out: float = 0.0  # share of the people whose documents say when the second stage stops; 0: never early
 
 
@@ -207,6 +208,7 @@ class Views:
 
     def __init__(self, documents: list[Document], schedule: Schedule, variant: Variant, generator: torch.Generator):
         self.standardiser = Standardiser(documents)
+        self.with_text = [d for d in documents if len(d.text)]
         self.schedule, self.variant, self.generator = schedule, variant, generator
 
     def plain(self, chunk: list[Document]) -> tuple[Rows, Rows]:
@@ -220,9 +222,22 @@ class Views:
         audio, text = self.plain(chunk)
         return blur(audio, self.schedule.audio_noise), blur(text, self.schedule.text_noise)
 
+    def with_texts_swapped(self, chunk: list[Document]) -> list[Document]:
+        """At random with another's text."""
+        if not self.schedule.swap_text or not self.with_text:
+            return chunk
+        draw = torch.rand(len(chunk), generator=self.generator)
+        others = torch.randint(len(self.with_text), (len(chunk),), generator=self.generator).tolist()
+        return [
+            replace(d, text=self.with_text[i].text, text_middles=self.with_text[i].text_middles)
+            if len(d.text) and swapped
+            else d
+            for d, i, swapped in zip(chunk, others, draw < self.schedule.swap_text)
+        ]
+
     def with_one_left_out(self, chunk: list[Document]) -> tuple[Rows, Rows]:
         """Blurred, and at random without one of two modalities."""
-        audio, text = self.blurred(chunk)
+        audio, text = self.blurred(self.with_texts_swapped(chunk))
         draw = torch.rand(len(chunk), generator=self.generator)
         both = (audio.mask.amax(1) * text.mask.amax(1)) > 0
         audio = drop(audio, both & (draw > 1 - self.schedule.drop_audio))
