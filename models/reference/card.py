@@ -90,6 +90,17 @@ def difference_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def cosine_table(report: dict) -> str:
+    lines = ["| sound | audio, each segment's row | transcript, its mean row |", "|---|---|---|"]
+    for kind, words in KINDS.items():
+        cells = [
+            words.removeprefix(", ") or "as recorded",
+            *(with_interval(report[kind][m]) for m in ("audio", "text")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def conformal_table(report: dict) -> str:
     """A line for each input and task; a group of three columns for each coverage."""
     coverages = [of_set["coverage"] for of_set in report["whole"]["audio"]["proficiency"]]
@@ -151,6 +162,8 @@ def tables(models: Path) -> dict[str, str]:
     result = {"evaluation": evaluation_table(report, next(iter(report["model"])))}
     if "conformal" in report:
         result["conformal"] = conformal_table(report["conformal"])
+    if "row_cosine" in report:
+        result["cosine"] = cosine_table(report["row_cosine"])
     if report["differences"]:
         result["backbones"] = backbones_table(report)
         result["differences"] = difference_table(report)

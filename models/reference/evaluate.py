@@ -19,6 +19,7 @@ from command import device, parser
 from cross_validation import CUTS, f1_of, judged
 from data import FOLDS, folds, join, sessions, utterance_audio
 from metrics import macro_f1, over_repeats, paired_difference
+from row_cosine import row_cosine
 from segment import SegmentConfig, frame_levels
 from set_coverage import set_coverage
 from spoken_english import STUDENTS, TEACHERS, SpokenEnglish
@@ -52,7 +53,10 @@ def controls(data: Path, truth: dict[str, np.ndarray]) -> dict:
 
 
 def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbones], cuts: Sequence[int]) -> dict:
-    """Every pair by itself, the first one's conformal sets, and its difference in macro-F1 to each of the others."""
+    """Every pair by itself, the first one's conformal sets, and its difference in macro-F1 to each of the others.
+
+    With the teachers among the others, also how much of their rows the first one keeps.
+    """
     collections = [SpokenEnglish(data, cache, seed, device, pair) for pair in pairs]
     truth = {task: t.classes for task, t in collections[0].truth().items()}
     report = {"cuts": list(cuts), "controls": controls(data, truth), "model": {}, "differences": {}}
@@ -60,6 +64,8 @@ def evaluate(data: Path, cache: Path, seed: int, device: str, pairs: list[Backbo
     for pair, collection in zip(pairs, collections):
         report["model"][str(pair)], found[pair] = judged(collection, cuts=cuts)
     report["conformal"] = set_coverage(collections[0], cuts)
+    if TEACHERS in pairs[1:]:
+        report["row_cosine"] = row_cosine(collections[0], collections[pairs.index(TEACHERS)], cuts)
     for other in pairs[1:]:
         against = report["differences"].setdefault(f"{pairs[0]} minus {other}", {})
         for modality in MODALITIES:
