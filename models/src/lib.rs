@@ -46,4 +46,5 @@ const SPOKEN_ENGLISH: &[(&str, &[u8])] = embed!(
     "expert_3.onnx",
     "head_proficiency.onnx",
     "head_fluency.onnx",
+    "alignment.onnx",
 );

@@ -151,7 +151,7 @@ fn scores_do_not_depend_on_how_sound_and_text_arrive() {
     assert_eq!(scored(&late)[2], scored(&first)[2]);
     assert_eq!(late["warnings"][0]["code"], "cues_not_held");
     assert_eq!(late["warnings"][0]["line"], 2);
-    let message = "found 2 cues that begin more than 30 s of speech before their end or their arrival; they have no integrity score";
+    let message = "found 2 cues that begin more than 40 s of speech before their end or their arrival; they have no integrity score";
     assert_eq!(late["warnings"][0]["message"], message);
 }
 

@@ -254,7 +254,7 @@ fn each_wrong_value_is_named_by_its_path() {
             "/alignment/integrity/cue/weight",
             json!([1.0, 2.0]),
             "alignment.integrity.cue.weight",
-            "invalid length 2",
+            "invalid type: sequence, expected f64",
         ),
         (
             "/alignment/integrity/cue/bias",
