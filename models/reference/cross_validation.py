@@ -101,9 +101,15 @@ def calibrations(collection: Collection, outputs: dict, fold_of: np.ndarray) -> 
     return result
 
 
-def cross_fitted(task: TaskConfig, outputs: torch.Tensor, truth: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """outputs [cuts, N, C] -> probabilities [cuts, N, labels], each fold calibrated on the others"""
-    return np.stack([held_out_probabilities(task, o, truth, f) for o, f in zip(outputs, fold_of)])
+def cross_fitted(
+    task: TaskConfig, whole: torch.Tensor, tested: torch.Tensor, truth: np.ndarray, fold_of: np.ndarray
+) -> np.ndarray:
+    """tested [cuts, N, C] -> probabilities [cuts, N, labels], each fold calibrated on the others' whole recordings
+
+    As what ships: noise or a telephone line has no calibration of its own.
+    """
+    every = zip(whole, fold_of, tested)
+    return np.stack([held_out_probabilities(task, o, truth, f, t) for o, f, t in every])
 
 
 def f1_of(truth: np.ndarray, found: np.ndarray) -> float:
@@ -134,8 +140,8 @@ def judged(collection: Collection, variant: Variant = WHOLE, cuts: Sequence[int]
     """
     every_truth, having = collection.truth(), collection.having()
     fold_of = cut_folds(collection, cuts)
-    report, found = {}, {}
-    for kind, by_modality in cross_validated(collection, variant, cuts).items():
+    report, found, outputs_of = {}, {}, cross_validated(collection, variant, cuts)
+    for kind, by_modality in outputs_of.items():
         for modality, by_task in by_modality.items():
             entry = report.setdefault(kind, {}).setdefault(modality, {})
             for target in collection.targets:
@@ -145,7 +151,8 @@ def judged(collection: Collection, variant: Variant = WHOLE, cuts: Sequence[int]
                     continue
                 truth = Truth(truth.classes[chosen], None if truth.scores is None else truth.scores[chosen])
                 outputs = by_task[target.name][:, chosen]
-                p = cross_fitted(target.task, outputs, truth.classes, fold_of[:, chosen])
+                whole = outputs_of["whole"][modality][target.name][:, chosen]
+                p = cross_fitted(target.task, whole, outputs, truth.classes, fold_of[:, chosen])
                 found[kind, modality, target.name] = p
                 entry[target.name] = scored(target.task, truth, outputs.numpy(), p)
     return report, found

@@ -59,11 +59,17 @@ def apart(cuts: Tensor) -> Tensor:
     return cuts
 
 
-def held_out_probabilities(task: TaskConfig, outputs: Tensor, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Outputs [N, C], labels [N] and folds [N] -> probabilities [N, labels], each fold calibrated on the others"""
+def held_out_probabilities(
+    task: TaskConfig, outputs: Tensor, labels: np.ndarray, fold_of: np.ndarray, tested: Tensor | None = None
+) -> np.ndarray:
+    """Outputs [N, C], labels [N] and folds [N] -> probabilities [N, labels], each fold calibrated on the others
+
+    `tested`: what the model says of the same documents under other conditions [N, C], to be calibrated instead.
+    """
+    tested = outputs if tested is None else tested
     found = np.zeros((len(outputs), len(task.labels)))
     for fold in np.unique(fold_of):
         inside = fold_of == fold
         calibration = fit(task, outputs[~inside], labels[~inside])
-        found[inside] = probabilities(task, outputs[inside].double(), calibration).numpy()
+        found[inside] = probabilities(task, tested[inside].double(), calibration).numpy()
     return found

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from calibration import probabilities
 from conformal import COVERAGES, fit, has_sets, nonconformity, sets, threshold
+from fit_calibration import fit as calibrate
 from fit_calibration import held_out_probabilities
 from hilbert import TaskConfig
 from set_coverage import cross_fitted_sets, judged_sets
@@ -130,3 +132,13 @@ def test_the_table_of_the_runtimes_test_is_what_this_reference_gives():
     cases = module.cases()
     assert json.loads(TABLE.with_suffix(".json").read_text()) == cases
     assert {len(case["held"][1]) for case in cases} >= {1, 2, 3, 4}
+
+
+def test_other_conditions_are_calibrated_as_whole_recordings_are():
+    outputs, labels = drawn(ORDINAL, 60, np.random.default_rng(3))
+    folds = np.arange(60) % 3
+    found = held_out_probabilities(ORDINAL, outputs, labels, folds, outputs - 3)
+    for fold in range(3):
+        inside = folds == fold
+        calibration = calibrate(ORDINAL, outputs[~inside], labels[~inside])
+        assert np.allclose(found[inside], probabilities(ORDINAL, (outputs - 3)[inside].double(), calibration))
