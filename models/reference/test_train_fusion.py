@@ -182,3 +182,5 @@ def test_a_document_with_anothers_text_keeps_its_sound_and_its_labels():
     silent = replace(drawn[0], text=torch.zeros(0, 16), text_middles=[])
     assert views.with_texts_swapped([silent]) == [silent]
     assert Views(drawn, Schedule(), WHOLE, torch.Generator()).with_texts_swapped(drawn) is drawn
+    text_alone = Views(drawn, Schedule(swap_text=1.0), Variant("text"), torch.Generator())
+    assert text_alone.with_texts_swapped(drawn) is drawn

@@ -223,8 +223,8 @@ class Views:
         return blur(audio, self.schedule.audio_noise), blur(text, self.schedule.text_noise)
 
     def with_texts_swapped(self, chunk: list[Document]) -> list[Document]:
-        """At random with another's text."""
-        if not self.schedule.swap_text or not self.with_text:
+        """At random with another's text, unless text is all that there is to learn from."""
+        if not self.schedule.swap_text or not self.with_text or self.variant.modalities == "text":
             return chunk
         draw = torch.rand(len(chunk), generator=self.generator)
         others = torch.randint(len(self.with_text), (len(chunk),), generator=self.generator).tolist()
