@@ -41,7 +41,7 @@ def posteriors(
         for first in range(0, len(frames), SEGMENTS):
             some = [x.float() for x in frames[first : first + SEGMENTS]]
             padded = torch.stack([functional.pad(x, (0, 0, 0, longest - len(x))) for x in some])  # [B, longest, D]
-            log += [found[: len(x)] for found, x in zip(head(padded), some)]  # [F, C]
+            log += [found[: len(x)] for found, x in zip(head(padded).cpu(), some)]  # [F, C]
     step = config.reduction * hop
     middles = [(start + (np.arange(len(x)) + 0.5) * step) / RATE for start, x in zip(starts, log)]
     return Posteriors(np.concatenate([np.zeros(0), *middles]), torch.cat([torch.zeros(0, CLASSES), *log]))

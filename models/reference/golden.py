@@ -94,11 +94,12 @@ def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor
 def integrity_stages(
     model: Hilbert, config: dict, inputs: dict, cues: list[Cue], kept_segments: int
 ) -> dict[str, torch.Tensor]:
-    """The alignment's outputs of a document with both modalities; NaN where nothing is known.
+    """The alignment's outputs of a document with both modalities, on the CPU; NaN where nothing is known.
 
     Posteriors are those of the first `kept_segments` alone.
     """
-    _, frames, kept = model.speech.rows_and_frames(inputs["log_mel"], inputs["mel_mask"])
+    device = model.fusion.null_audio.device
+    _, frames, kept = model.speech.rows_and_frames(inputs["log_mel"].to(device), inputs["mel_mask"].to(device))
     real = [x[k > 0] for x, k in zip(frames, kept)]
     starts = [start for start, _ in inputs["segments"]]
     heard = posteriors(model.alignment, real, starts, model.config.speech, config["log_mel"]["hop"])

@@ -11,7 +11,7 @@ MODELS = Path(__file__).parent.parent
 FOLDER = MODELS / "spoken-english/checkpoint"
 CONFIG = json.loads((FOLDER / "config.json").read_text())
 PAGE = (MODELS.parent / "docs/checkpoint-format.md").read_text()
-WHOLE_SECTIONS = ("log_mel", "segmentation")  # with a table each
+WHOLE_SECTIONS = ("log_mel", "segmentation", "alignment")  # with a table each
 
 
 def keys(value, path="") -> set[str]:
@@ -52,6 +52,8 @@ def test_the_page_names_the_calibration_of_every_kind():
 def sizes(prefix: str) -> dict[str, int]:
     """What the letters of a table mean, as the line above it says."""
     c = CONFIG["model"]
+    if prefix == "alignment":
+        return {"D": c["speech"]["width"], "H": CONFIG["alignment"]["hidden"]}
     if prefix != "fusion":
         e = c[prefix]
         more = {"M": e["n_mels"]} if prefix == "speech" else {"V": e["vocabulary"], "P": e["positions"]}
@@ -81,7 +83,7 @@ def layout() -> dict[str, list[int]]:
             for letter in re.findall(r"\{(\w+)\}", name):
                 choices = [{**one, letter: value} for one in choices for value in values[letter]]
             for one in choices:
-                letters = sizes(prefix if prefix in ("speech", "text") else "fusion")
+                letters = sizes(prefix if prefix in ("speech", "text", "alignment") else "fusion")
                 letters["R"] = c["fusion"].get(f"{one.get('m')}_row")
                 letters["C"] = outputs.get(one.get("task"))
                 result[name.format(**one)] = [size(term, letters) for term in shape.split(",")]
