@@ -234,7 +234,10 @@ impl Alignment {
         let frames =
             posteriors.between(start_s - margin_s, end_s + margin_s).ok_or(NotAligned::NotHeld)?;
         let fits = readings.of(&cue.text).map(|reading| {
-            let fit = reading.classes().map_or(worst_fit, |text| viterbi.fit(frames.clone(), text));
+            // A text that is longer than what is held fits nothing.
+            let fit = reading
+                .classes()
+                .map_or(f64::NEG_INFINITY, |text| viterbi.fit(frames.clone(), text));
             (fit / reading.count() as f64).max(worst_fit)
         });
         fits.reduce(f64::max).ok_or(NotAligned::Unspoken)

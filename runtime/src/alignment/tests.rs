@@ -142,6 +142,16 @@ fn cues_that_cannot_be_scored_say_why() {
 }
 
 #[test]
+fn a_text_longer_than_what_is_held_has_the_worst_fit() {
+    let alignment = alignment();
+    let mut document = alignment.document();
+    alignment.push_cues(&mut document, &[cue(&"hello ".repeat(200), Some((0.0, 9.0)))]);
+    push_speech(&alignment, &mut document, 0, "hello");
+    alignment.finish(&mut document);
+    assert_eq!(document.cues()[0].fit, Ok(-20.0));
+}
+
+#[test]
 fn frames_so_short_that_too_many_would_be_held_are_refused() {
     let constants = alignment().constants;
     let features = json!({
