@@ -33,10 +33,9 @@ def row_cosine(student: SpokenEnglish, teacher: SpokenEnglish, cuts: Sequence[in
             fold = Fold(cut, number)
             inside, ours = student.folds(cut) == number, student.documents(fold)
             for kind in student.testing_kinds:
-                taught = {d.recording: d for d in theirs[kind]}
                 for d in ours[kind]:
                     if inside[d.recording]:
-                        t = taught[d.recording]
+                        t = theirs[kind][d.recording]
                         audio = kept(d.audio, t.audio, centres["audio"])
                         text = kept(d.text.mean(0, True), t.text.mean(0, True), centres["text"])
                         found.setdefault((kind, "audio"), {}).setdefault(d.recording, []).append(audio)
