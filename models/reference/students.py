@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import devices
-from corpus import scored, unscored
+from corpus import scored, synthetic, unscored
 from data import Fold, sessions
 from distill_speech import STUDENT as SPEECH
 from distill_speech import Batches, Distillation, distil, examples
@@ -44,13 +44,13 @@ def distilled(
 
 
 def speech_student(data: Path, cache: Path, seed: int, device: str, left_out: Fold | None = None) -> SpeechEncoder:
-    """Distilled on book chapters, spoken orders and the scored sessions, but for those of the fold left out."""
+    """Distilled on book chapters, spoken orders, synthetic speech and the scored sessions outside the fold left out."""
     path = cache / ("speech.safetensors" if left_out is None else f"speech-{left_out}.safetensors")
     heard, others = [], []
     if not devices.agreed(path.exists()):
         every = sessions(data)
         chosen = range(len(every)) if left_out is None else np.flatnonzero(~left_out.holds(every))
-        heard, others = scored(data, chosen), unscored(data)
+        heard, others = scored(data, chosen), unscored(data) + synthetic(data)
     return distilled(heard, heard + others, SPEECH_PASSES, path, seed, device)
 
 

@@ -161,10 +161,14 @@ def write_list(folder: Path, every: list[Interview]):
     replace(folder / "list.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
-def claim(folder: Path, seed: int):
-    """A folder holds what one seed and one version of the synthesiser spoke."""
+def require_synthesiser():
     if not shutil.which(SYNTHESISER):
         raise SystemExit(f"{SYNTHESISER} is not installed")
+
+
+def claim(folder: Path, seed: int):
+    """A folder holds what one seed and one version of the synthesiser spoke."""
+    require_synthesiser()
     version = subprocess.run([SYNTHESISER, "--version"], stdout=subprocess.PIPE, check=True, text=True).stdout
     made = {"synthesiser": version.split("Data at")[0].strip(), "seed": seed}
     path = folder / "synthesis.json"
