@@ -54,7 +54,7 @@ def plain(text: str) -> str:
 
 
 def outlines_of(every: list[Session], kind: str) -> list[Outline]:
-    return noisy(every) if kind == "noisy" else whole(every, "clean" if kind == "whole" else kind)
+    return noisy(every) if kind == "noisy" else whole(every, None if kind == "whole" else kind)
 
 
 def cues_of(data: Path, cache: Path, condition: Condition) -> list[list[Cue]]:

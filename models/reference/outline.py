@@ -1,6 +1,6 @@
 """What the fusion's documents are made of, before an encoder meets them: utterances, gaps, cues, conditions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from word_pieces import Cue
 
 CROPS = 2  # of each session, beside the whole
 CUE_S = (2.0, 6.0)  # length of the cues that a transcriber would make
-CONDITIONS = ("clean", "noise_10_db", "telephone")
+CONDITIONS = {"noise_10_db": {"noise_db": 10.0}, "telephone": {"telephone": True}}  # that whole sessions are tested in
+SPOILED_DB = (5.0, 30.0)  # signal-to-noise ratio of what trains
 
 
 @dataclass
@@ -20,16 +21,17 @@ class Outline:
     cues: list[Cue]
     gap_db: float | None = None  # level of the noise in the gaps; None: exact silence
     gain_db: float = 0.0
-    condition: str = "clean"  # of CONDITIONS
+    noise_db: float | None = None  # signal-to-noise ratio of white noise over everything; None: no noise
+    telephone: bool = False  # nothing above 4 kHz
 
     def audio(self, session: Session, utterances: list[np.ndarray]) -> tuple[np.ndarray, list[tuple[int, int]]]:
         """-> samples, where each utterance lies in them. The noise depends on the outline alone."""
         rng = np.random.default_rng([self.session, self.utterances.start, self.utterances.stop])
         chosen = [utterances[i] for i in self.utterances]
         samples, spans = join(chosen, session.gap_s, self.gap_db, rng)
-        if self.condition == "noise_10_db":
-            samples = with_noise(samples, 10.0, False, rng)
-        elif self.condition == "telephone":
+        if self.noise_db is not None:
+            samples = with_noise(samples, self.noise_db, False, rng)
+        if self.telephone:
             samples = by_telephone(samples)
         samples = samples * 10 ** (self.gain_db / 20)
         return np.clip(samples, -1, 1).astype(np.float32), spans
@@ -63,9 +65,10 @@ def crop(cues: list[Cue], start_s: float, end_s: float) -> list[Cue]:
     return [Cue(c.text, max(c.start_s - start_s, 0.0), c.end_s - start_s) for c in inside]
 
 
-def whole(every: list[Session], condition: str = "clean") -> list[Outline]:
-    """Each session as the data's README defines it."""
-    return [Outline(i, range(len(s.utterances)), session_cues(s), condition=condition) for i, s in enumerate(every)]
+def whole(every: list[Session], condition: str | None = None) -> list[Outline]:
+    """Each session as the data's README defines it, in one of `CONDITIONS` or as it is."""
+    heard = CONDITIONS[condition] if condition else {}
+    return [Outline(i, range(len(s.utterances)), session_cues(s), **heard) for i, s in enumerate(every)]
 
 
 def noisy(every: list[Session]) -> list[Outline]:
@@ -95,15 +98,25 @@ def cropped(every: list[Session], seed: int) -> list[Outline]:
     return result
 
 
-TRAINING_KINDS = ("whole", "noisy", "cropped")
-TESTING_KINDS = ("whole", "noisy", *CONDITIONS[1:])
+def spoiled(every: list[Session], seed: int) -> list[Outline]:
+    """One more run of utterances of each session, through noise or by telephone."""
+    rng = np.random.default_rng([seed, 1])
+    return [
+        replace(one, noise_db=rng.uniform(*SPOILED_DB)) if rng.random() < 0.5 else replace(one, telephone=True)
+        for one in cropped(every, seed + 1)[::CROPS]
+    ]
+
+
+TRAINING_KINDS = ("whole", "noisy", "cropped", "spoiled")
+TESTING_KINDS = ("whole", "noisy", *CONDITIONS)
 
 
 def outlines(every: list[Session], seed: int) -> dict[str, list[Outline]]:
-    """By kind. `whole` and `noisy` train and test, `cropped` trains, the other conditions test."""
+    """By kind. `whole` and `noisy` train and test, `cropped` and `spoiled` train, the conditions test."""
     return {
         "whole": whole(every),
         "noisy": noisy(every),
         "cropped": cropped(every, seed),
-        **{c: whole(every, c) for c in CONDITIONS[1:]},
+        "spoiled": spoiled(every, seed),
+        **{c: whole(every, c) for c in CONDITIONS},
     }
