@@ -28,7 +28,7 @@ class Truth:
 class Collection(ABC):
     """N recordings. Of a kind in `testing_kinds` each has one document, in their order."""
 
-    name: str  # tells cached fits apart
+    name: str  # tells cached fits apart, beside schedule and kinds
     cache: Path
     seed: int
     device: str

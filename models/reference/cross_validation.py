@@ -4,6 +4,7 @@ Each cut of the groups has five folds, and for each a fusion is trained without 
 met it either. A fold's calibration is fitted on the held-out outputs of the others. All weights are int8, as shipped.
 """
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,13 +35,19 @@ from variants import WHOLE, Variant
 CUTS = (0, 1, 2, 3, 4)
 
 
+def fit_name(collection: Collection, variant: Variant) -> str:
+    """Tells cached fits apart: what is learnt, by which parts of the method, on which schedule, from which kinds."""
+    trained = repr((collection.schedule, collection.training_kinds))
+    return f"{collection.name}, {variant}, {zlib.crc32(trained.encode()):08x}"
+
+
 def fitted(
     collection: Collection, documents: list[Document], seed: int, name: str = "whole", variant: Variant = WHOLE
 ) -> Trained:
     """A fusion trained on some of a collection's documents; its curve is kept by `name`."""
     c, config, one = collection, collection.config(), documents[0]
     config.fusion.audio_row, config.fusion.text_row = one.audio.shape[1], one.text.shape[1]
-    curve = c.cache / "outputs" / f"{c.name}, {variant}, {name}.jsonl"
+    curve = c.cache / "outputs" / f"{fit_name(c, variant)}, {name}.jsonl"
     return train(config, c.targets, documents, seed, c.schedule, variant, c.device, curve)
 
 
@@ -56,7 +63,7 @@ def held_out_outputs(collection: Collection, variant: Variant, fold: Fold) -> di
         print(f"{collection.name}, {variant}: cut {fold.cut}, fold {fold.number} done", flush=True)
         return {kind: {m: predict(model, testing[kind], m) for m in MODALITIES} for kind in collection.testing_kinds}
 
-    return cached(collection.cache / "outputs" / f"{collection.name}, {variant}, {fold}.pt", build)
+    return cached(collection.cache / "outputs" / f"{fit_name(collection, variant)}, {fold}.pt", build)
 
 
 def cross_validated(collection: Collection, variant: Variant, cuts: Sequence[int]) -> dict:

@@ -64,7 +64,7 @@ class Listed(Collection):
 
     @cached_property
     def name(self) -> str:
-        parts = [self.data_sha256, self.encoders_sha256, repr(self.schedule), self.seed]
+        parts = [self.data_sha256, self.encoders_sha256, self.seed]
         return f"{self.bundle}-{digest(parts)[:16]}"
 
     def config(self) -> HilbertConfig:

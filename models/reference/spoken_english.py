@@ -1,6 +1,5 @@
 """The built-in collection: 104 recorded sessions, whole, in noise and cropped, and their experts' scores."""
 
-import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -73,8 +72,7 @@ class SpokenEnglish(Collection):
 
     @property
     def name(self) -> str:
-        """With what tells another schedule's fits apart."""
-        return f"{self.backbones}-{zlib.crc32(repr(self.schedule).encode()):08x}"
+        return str(self.backbones)
 
     @property
     def bundle(self) -> str:

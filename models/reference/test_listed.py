@@ -16,6 +16,7 @@ import listed
 import metrics
 import train
 from alignment import settings
+from cross_validation import fit_name
 from document_list import read
 from hilbert import (
     AlignmentConfig,
@@ -31,6 +32,7 @@ from integrity_scores import SUMMARIES
 from listed import Listed, samples_of
 from spoken_english import TEACHERS
 from train_fusion import Schedule
+from variants import WHOLE
 from word_pieces import SPECIAL
 
 ROOT = Path(__file__).parents[2]
@@ -180,10 +182,14 @@ def test_a_second_run_trains_nothing_of_the_cross_validation_again(trained, monk
 def test_other_labels_other_encoders_and_other_schedules_have_other_fits(trained):
     collection = trained[0]
     fields = [collection.path, None, collection.checkpoint, "my-list", collection.cache, 0, "cpu"]
-    assert Listed(*fields, SCHEDULE).name == collection.name
-    assert Listed(*fields, Schedule()).name != collection.name
+
+    def name(*changed) -> str:
+        return fit_name(Listed(*fields, *changed), WHOLE)
+
+    assert name(SCHEDULE) == fit_name(collection, WHOLE)
+    assert name(Schedule()) != fit_name(collection, WHOLE)
     fields[5] = 1
-    assert Listed(*fields, SCHEDULE).name != collection.name
+    assert name(SCHEDULE) != fit_name(collection, WHOLE)
 
 
 def test_no_group_stands_in_two_folds(trained):
