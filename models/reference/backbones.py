@@ -30,6 +30,7 @@ TextRows = Callable[[list[Cue]], tuple[Tensor, list[TokenRow]]]  # cues -> rows 
 
 LIBRISPEECH = "LibriSpeech train-clean-100, speakers 19, 26, 27 (Panayotov et al. 2015), CC BY 4.0"
 ORDERS = "Picovoice speech-to-intent-benchmark, Apache-2.0"
+SYNTHETIC = "Synthetic speech: espeak-ng reads some of the simulated interviews aloud"
 INTERVIEWS = "Simulated doctor-patient interviews (Fareez et al. 2022), CC BY 4.0"
 WHISPER = "whisper-tiny.en (OpenAI), MIT"
 MINILM = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0"
@@ -47,7 +48,7 @@ class Backbone:
 
 
 SPEECH = {
-    "student": Backbone(SPEECH_STUDENT, "CC-BY-4.0", WHISPER, (LIBRISPEECH, ORDERS)),
+    "student": Backbone(SPEECH_STUDENT, "CC-BY-4.0", WHISPER, (LIBRISPEECH, ORDERS, INTERVIEWS, SYNTHETIC)),
     "student-unscored": Backbone(SPEECH_STUDENT, "CC-BY-4.0", WHISPER, (LIBRISPEECH, ORDERS)),
     # of its 1,500 positions those that a segment can have
     "whisper-tiny.en": Backbone(SpeechConfig(frames=STUDENT_MEL.frames), "MIT", WHISPER),

@@ -10,6 +10,7 @@ import torch
 import devices
 from alignment import settings
 from backbones import (
+    LIBRISPEECH,
     Backbones,
     SpeechRows,
     TextRows,
@@ -56,6 +57,7 @@ TARGETS = [
 ]
 CREDIT = "speechocean762 (Zhang et al. 2021), CC BY 4.0"
 LICENCE = "CC-BY-4.0"
+HEARD_BY_ALL = ("distill", "spoken-english")  # of the data's folders: by every alignment head
 
 
 @dataclass
@@ -155,15 +157,15 @@ class SpokenEnglish(Collection):
         return head, {"hidden": AlignmentConfig.hidden, **settings(), "integrity": scores.to_dict()}
 
     def facts(self) -> dict:
-        """What is distilled has read the whole data folder; a teacher's fusion reads the scored sessions alone."""
+        """A teacher needs no more data than the alignment head on it; what is distilled has read the whole folder."""
         parts, distilled = self.backbones.parts, self.backbones.distilled
-        provenance = {"data_sha256": data_hash(self.data) if distilled else data_hash(self.data, ("spoken-english",))}
+        provenance = {"data_sha256": data_hash(self.data) if distilled else data_hash(self.data, HEARD_BY_ALL)}
         if distilled:
             provenance["precision"] = devices.precision(self.device)
         return {
             "name": self.bundle,
             "licence": " AND ".join(dict.fromkeys([LICENCE, *(part.licence for part in parts)])),
-            "credits": [CREDIT, *self.backbones.credits],
+            "credits": list(dict.fromkeys([CREDIT, LIBRISPEECH, *self.backbones.credits])),
             "provenance": provenance,
         }
 

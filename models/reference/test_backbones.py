@@ -99,6 +99,7 @@ def test_a_checkpoint_credits_what_its_encoders_were_made_of(tmp_path):
     assert large["name"] == "spoken-english-large" and large["licence"] == "CC-BY-4.0 AND MIT AND Apache-2.0"
     assert [credit.split()[0] for credit in large["credits"]] == [
         "speechocean762",
+        "LibriSpeech",
         "whisper-tiny.en",
         "all-MiniLM-L6-v2",
     ]
@@ -108,11 +109,13 @@ def test_a_checkpoint_credits_what_its_encoders_were_made_of(tmp_path):
     assert [credit.split()[0] for credit in mixed["credits"]][1:3] == ["LibriSpeech", "Simulated"]
 
 
-def test_the_large_bundles_data_are_the_scored_sessions_alone(tmp_path):
+def test_the_large_bundles_data_are_the_scored_sessions_and_what_its_alignment_head_reads(tmp_path):
     def sha256(*names: str) -> str:
         return SpokenEnglish(tmp_path, tmp_path, 0, "cpu", Backbones(*names)).facts()["provenance"]["data_sha256"]
 
-    before = sha256(), sha256(TEACHERS.speech, TEACHERS.text)
-    (tmp_path / "distill").mkdir()
-    (tmp_path / "distill/a.txt").write_text("said")
-    assert sha256() != before[0] and sha256(TEACHERS.speech, TEACHERS.text) == before[1]
+    teachers = [TEACHERS.speech, TEACHERS.text]
+    for folder, read_by_teachers in (("distill", True), ("consultations", False)):
+        before = sha256(), sha256(*teachers)
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("said")
+        assert sha256() != before[0] and (sha256(*teachers) != before[1]) == read_by_teachers
