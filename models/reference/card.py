@@ -78,14 +78,18 @@ def large_table(report: dict, costs: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def signed(difference: dict) -> str:
+    low, high = difference["interval"]
+    return f"{difference['mean']:+.3f} ({low:+.2f} to {high:+.2f})"
+
+
 def difference_table(report: dict) -> str:
     lines = ["| | input | proficiency macro-F1 | p | fluency macro-F1 | p |", "|---|---|---|---|---|---|"]
     for pair, by_modality in report["differences"].items():
         for modality, tasks in by_modality.items():
             cells = []
             for task in ("proficiency", "fluency"):
-                low, high = tasks[task]["interval"]
-                cells += [f"{tasks[task]['mean']:+.3f} ({low:+.2f} to {high:+.2f})", f"{tasks[task]['p']:.2f}"]
+                cells += [signed(tasks[task]), f"{tasks[task]['p']:.2f}"]
             lines.append(f"| {pair} | {INPUTS[modality]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -156,6 +160,22 @@ def integrity_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def integrity_against_table(report: dict) -> str:
+    """A line for each other speech encoder and condition: alignment on its frames, and the shipped one's minus it."""
+    lines = [
+        "| encoder | transcript, recording | cue AUC | student minus it | document macro-F1 | student minus it | p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for encoder, by_condition in report.items():
+        for name, words in TRANSCRIPTS.items():
+            e = by_condition[name]
+            cells = [encoder, words]
+            for measure in ("cue_auc", "macro_f1"):
+                cells += [with_interval(e[measure]), signed(e[f"{measure}_difference"])]
+            lines.append("| " + " | ".join([*cells, f"{e['macro_f1_difference']['p']:.2f}"]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(models: Path) -> dict[str, str]:
     """What is measured so far, by the name of its place on the page."""
     report = json.loads((models / "spoken-english/evaluation.json").read_text())
@@ -178,7 +198,10 @@ def tables(models: Path) -> dict[str, str]:
         result["consultations"] = consultations_table(json.loads(path.read_text()))
     path = models / "spoken-english/integrity.json"
     if path.exists():
-        result["integrity"] = integrity_table(json.loads(path.read_text()))
+        report = json.loads(path.read_text())
+        result["integrity"] = integrity_table(report)
+        if report.get("against"):
+            result["integrity against"] = integrity_against_table(report["against"])
     return result
 
 

@@ -1,14 +1,15 @@
 """`integrity`: does this transcript belong to this recording? Cross-validation by group, in several conditions.
 
-    python evaluate_integrity.py --data DIR [--cache DIR] [--out ../spoken-english/integrity.json]
+    python evaluate_integrity.py --data DIR [--against SPEECH ...] [--out ../spoken-english/integrity.json]
 
 For each fold an alignment head is trained that never heard its speakers, on frames of a student that did not either,
 and a fusion with a mismatch head that never met them. Scores are fitted on the other folds' transcripts of the training
-conditions and judged in every condition; cross-attention in those of training alone.
+conditions and judged in every condition; cross-attention in those of training alone. `--against` tells what alignment
+is worth on the frames of other speech encoders, as the student's teacher, whisper-tiny.en.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,21 +121,42 @@ def by_cross_attention(conditions: dict[str, list[Scored]], read: dict[str, list
     }
 
 
-def evaluate(speech: str, data: Path, cache: Path, seed: int, device: str) -> dict:
-    conditions = scored(speech, data, cache, seed, device, tuple(CONDITIONS))
+def beside(other: dict[str, list[Judged]], found: dict[str, list[Judged]]) -> dict:
+    """By condition what another encoder is worth, and what `found` is worth more."""
+    return {
+        name: worth(documents)
+        | {
+            "cue_auc_difference": difference(cue_auc, found[name], documents),
+            "macro_f1_difference": difference(document_f1, found[name], documents),
+        }
+        for name, documents in other.items()
+    }
+
+
+def evaluate(speech: str, against: Sequence[str], data: Path, cache: Path, seed: int, device: str) -> dict:
+    where, names = (data, cache, seed, device), tuple(CONDITIONS)
+    conditions = scored(speech, *where, names)
     found = cross_fitted(conditions)
     alignment = {name: counts(documents) | worth(documents) for name, documents in found.items()}
-    read = mismatch.held_out(speech, data, cache, seed, device, TRAINING_CONDITIONS)
+    read = mismatch.held_out(speech, *where, TRAINING_CONDITIONS)
     cross_attention = by_cross_attention(conditions, read, found)
-    return {"speech": speech, "draws": DRAWS, "alignment": alignment, "cross_attention": cross_attention}
+    others = {other: beside(cross_fitted(scored(other, *where, names)), found) for other in against}
+    return {
+        "speech": speech,
+        "draws": DRAWS,
+        "alignment": alignment,
+        "cross_attention": cross_attention,
+        "against": others,
+    }
 
 
 def main():
     command = parser(__doc__, "../spoken-english/integrity.json")
     command.add_argument("--speech", default="student", help="or another of backbones.SPEECH that a bundle can hold")
-    arguments = command.parse_args()
-    report = evaluate(arguments.speech, arguments.data, arguments.cache, arguments.seed, device())
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    command.add_argument("--against", nargs="+", default=[], help="others of them, compared with it")
+    a = command.parse_args()
+    report = evaluate(a.speech, a.against, a.data, a.cache, a.seed, device())
+    a.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 
 

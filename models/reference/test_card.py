@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from card import conformal_table, consultations_table, filled, inputs, large_table, tables
+from card import (
+    TRANSCRIPTS,
+    conformal_table,
+    consultations_table,
+    filled,
+    inputs,
+    integrity_against_table,
+    large_table,
+    tables,
+)
 
 MODELS = Path(__file__).parent.parent
 
@@ -55,6 +64,22 @@ def test_the_table_of_the_consultations_has_the_baselines_first_and_the_f1_of_ea
     assert first == "| input | macro-F1 | AUC | F1 RES | F1 MSK | F1 other |"
     numbers = "0.500 (0.40 to 0.60) | 0.900 (0.80 to 1.00) | 0.98 | 1.00 | 0.25 |"
     assert lines == [f"| {n} | {numbers}" for n in ("control: length", "HILBERT, adjustment: audio and transcript")]
+
+
+def test_another_encoders_integrity_stands_beside_what_the_student_is_worth_more():
+    def measured(mean):
+        return {"mean": mean, "interval": [mean - 0.01, mean + 0.01]}
+
+    e = {"cue_auc": measured(0.99), "macro_f1": measured(0.96)}
+    e |= {"cue_auc_difference": measured(0.002), "macro_f1_difference": measured(-0.021) | {"p": 0.04}}
+    table = integrity_against_table({"whisper-tiny.en": dict.fromkeys(TRANSCRIPTS, e)})
+    line, *rest = table.splitlines()[2:]
+    assert line == (
+        "| whisper-tiny.en | the recogniser's cues | 0.990 (0.98 to 1.00) | +0.002 (-0.01 to +0.01) "
+        "| 0.960 (0.95 to 0.97) | -0.021 (-0.03 to -0.01) | 0.04 |"
+    )
+    assert len(rest) == len(TRANSCRIPTS) - 1
+    assert table in filled((MODELS / "README.md").read_text(), {"integrity against": table})
 
 
 def test_a_table_replaces_what_stood_in_its_place_and_nothing_else():

@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data import FOLDS, Session
-from evaluate_integrity import by_cross_attention, counts, cross_fitted, cue_auc, document_f1, with_interval
+from evaluate_integrity import beside, by_cross_attention, counts, cross_fitted, cue_auc, document_f1, with_interval
 from integrity import Transcript, donors, like, may_stand_for, transcripts
 from integrity_features import Scored, plain
 from integrity_scores import IntegrityModel, Logistic
@@ -151,3 +151,18 @@ def test_what_cross_attention_adds_is_judged_beside_what_it_says_alone():
     assert report["whole"]["alone"]["cue_auc"]["mean"] == report["noisy"]["combined"]["cue_auc"]["mean"] == 1
     low, high = report["whole"]["combined"]["cue_auc_minus_alignment"]["interval"]
     assert 0.3 < low <= report["whole"]["combined"]["cue_auc_minus_alignment"]["mean"] <= high < 0.7
+
+
+def test_another_encoder_is_worth_what_it_says_and_the_first_what_it_says_more():
+    conditions = {name: scored(10 * i) for i, name in enumerate(("whole", "noisy"))}
+    found = cross_fitted(conditions)
+    for documents in conditions.values():
+        for s in documents:
+            s.features = np.random.default_rng(s.transcript.session).normal(size=(len(s.features), 1))
+    deaf = cross_fitted(conditions)
+    for name, e in beside(deaf, found).items():
+        for measure, statistic in (("cue_auc", cue_auc), ("macro_f1", document_f1)):
+            assert e[measure]["mean"] == round(statistic(deaf[name]), 4)
+            more, (low, high) = statistic(found[name]) - statistic(deaf[name]), e[f"{measure}_difference"]["interval"]
+            assert 0 < low <= e[f"{measure}_difference"]["mean"] == round(more, 3) <= high
+    assert all(e["macro_f1_difference"]["mean"] == 0 for e in beside(found, found).values())
