@@ -18,18 +18,17 @@ mod report;
 mod stages;
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use hilbert_runtime::{Model, Session};
+use hilbert_runtime::Session;
 
 use crate::alignment::check_result;
 use crate::file::Golden;
 use crate::report::{CHAINED, Report};
 use crate::stages::check_stages;
 
-static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
-    Arc::new(Model::open(path("models/spoken-english/bundle")).unwrap_or_else(|e| panic!("{e}")))
-});
+/// Folders of `models/`.
+const BUNDLES: [&str; 1] = ["spoken-english"];
 
 fn path(from_root: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(from_root)
@@ -37,17 +36,26 @@ fn path(from_root: &str) -> PathBuf {
 
 #[test]
 fn every_stage_fed_its_golden_input_equals_the_reference() {
-    let golden = Golden::read();
-    assert!(golden.documents().len() >= 4, "{:?}", golden.documents());
-    let report = check_stages(&golden, &golden.documents());
-    println!("{}", report.largest_differences());
-    report.assert_empty();
+    for golden in BUNDLES.map(Golden::read) {
+        assert!(golden.documents().len() >= 4, "{:?}", golden.documents());
+        let report = check_stages(&golden, &golden.documents());
+        println!("{}: {}", golden.model.manifest().name, report.largest_differences());
+        report.assert_empty();
+    }
 }
 
 #[test]
 fn the_whole_runtime_gives_the_probabilities_and_labels_of_the_reference() {
-    let golden = Golden::read();
-    let mut session = Session::new(Arc::clone(&MODEL)).unwrap();
+    for golden in BUNDLES.map(Golden::read) {
+        let report = check_whole(&golden);
+        println!("{}: {}", golden.model.manifest().name, report.largest_differences());
+        report.assert_empty();
+    }
+}
+
+/// Documents one after the other through one session.
+fn check_whole(golden: &Golden) -> Report {
+    let mut session = Session::new(Arc::clone(&golden.model)).unwrap();
     let mut report = Report::default();
     for document in golden.documents() {
         let classification = golden.classify(&mut session, &document);
@@ -66,15 +74,14 @@ fn the_whole_runtime_gives_the_probabilities_and_labels_of_the_reference() {
                 ));
             }
         }
-        check_result(&golden, &document, &classification, &mut report);
+        check_result(golden, &document, &classification, &mut report);
     }
-    println!("{}", report.largest_differences());
-    report.assert_empty();
+    report
 }
 
 #[test]
 fn a_perturbed_golden_value_fails() {
-    let golden = Golden::read();
+    let golden = Golden::read(BUNDLES[0]);
     let stages = [
         "text_rows",
         "text_x",
@@ -92,7 +99,7 @@ fn a_perturbed_golden_value_fails() {
         ("typical", "cue_scores"),
         ("typical", "integrity"),
     ];
-    let of_both = of_both.into_iter().filter(|_| MODEL.alignment().is_some());
+    let of_both = of_both.into_iter().filter(|_| golden.model.alignment().is_some());
     for (document, stage) in of_text.into_iter().chain(of_both) {
         let mut perturbed = golden.clone();
         let name = format!("{}/{document}/{stage}", perturbed.set);

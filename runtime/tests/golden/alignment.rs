@@ -3,10 +3,9 @@
 use hilbert_formats::manifest::{self, Features};
 use hilbert_runtime::{AlignedCue, Classification, Input, LogMel, NotAligned, Segmenter, Span};
 
-use crate::MODEL;
 use crate::file::Golden;
 use crate::report::{CHAINED, Report, STAGE};
-use crate::stages::{double, run, single};
+use crate::stages::{double, single};
 
 const CLASSES: usize = manifest::Alignment::CLASSES;
 
@@ -14,12 +13,12 @@ const CLASSES: usize = manifest::Alignment::CLASSES;
 const UNKNOWN: f64 = -1.0;
 
 pub(crate) fn check_alignment(golden: &Golden, document: &str, report: &mut Report) {
-    let Some((_, alignment)) = MODEL.alignment() else { return };
+    let Some((_, alignment)) = golden.model.alignment() else { return };
     if golden.modalities(document) != ["audio", "text"] {
         return;
     }
-    let Features::LogMel { hop, n_mels, frames, .. } = MODEL.manifest().features;
-    let reduction = frames / MODEL.manifest().alignment.as_ref().unwrap().frames;
+    let Features::LogMel { hop, n_mels, frames, .. } = golden.model.manifest().features;
+    let reduction = frames / golden.model.manifest().alignment.as_ref().unwrap().frames;
     let segments = golden.input(document, "segments").unwrap();
     let log_mel = golden.input(document, "log_mel").unwrap();
     let posteriors = golden.output(document, "alignment_log_posteriors");
@@ -27,8 +26,9 @@ pub(crate) fn check_alignment(golden: &Golden, document: &str, report: &mut Repo
     for (segment, log_mel) in segments.chunks_exact(2).zip(log_mel.chunks_exact(n_mels * frames)) {
         let real = ((segment[1] - segment[0]) as usize).div_ceil(hop);
         let mask: Vec<f32> = (0..frames).map(|t| if t < real { 1.0 } else { 0.0 }).collect();
-        let encoded = run("speech_encoder", &[Input::F32(&single(log_mel)), Input::F32(&mask)]);
-        let found = run("alignment", &[Input::F32(&encoded[1])]).swap_remove(0);
+        let encoded =
+            golden.run("speech_encoder", &[Input::F32(&single(log_mel)), Input::F32(&mask)]);
+        let found = golden.run("alignment", &[Input::F32(&encoded[1])]).swap_remove(0);
         let (expected, after) = rest.split_at(real.div_ceil(reduction) * CLASSES);
         let found = double(&found[..expected.len()]);
         report.compare("alignment_log_posteriors", document, &found, expected, STAGE);
@@ -60,7 +60,7 @@ pub(crate) fn check_result(
 ) {
     let Some(integrity) = &result.integrity else {
         let both = golden.modalities(document) == ["audio", "text"];
-        assert!(MODEL.alignment().is_none() || !both, "{document}: no integrity");
+        assert!(golden.model.alignment().is_none() || !both, "{document}: no integrity");
         return;
     };
     let mut check = |stage: &str, found: &[f64]| {
@@ -79,8 +79,8 @@ pub(crate) fn check_result(
 
 /// Fits of the document's cues, stage by stage as a session does it: a result has only their scores.
 fn chained_fits(golden: &Golden, document: &str) -> Vec<f64> {
-    let (manifest, encoder) = (MODEL.manifest(), MODEL.speech_encoder());
-    let (head, alignment) = MODEL.alignment().unwrap();
+    let (manifest, encoder) = (golden.model.manifest(), golden.model.speech_encoder());
+    let (head, alignment) = golden.model.alignment().unwrap();
     let mut aligned = alignment.document();
     alignment.push_cues(&mut aligned, &golden.cues(document).unwrap());
     let mut log_mel = LogMel::new(&manifest.features, &manifest.audio).unwrap();

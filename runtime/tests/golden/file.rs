@@ -2,37 +2,42 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::{Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
-use hilbert_runtime::{ChannelChoice, Classification, PcmFormat, Session, TimeSpan};
+use hilbert_runtime::{ChannelChoice, Classification, Input, Model, PcmFormat, Session, TimeSpan};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use crate::{MODEL, path};
+use crate::path;
 
-/// The golden file, every number as f64.
+/// The golden file of a shipped bundle, every number as f64, and the bundle's model.
 #[derive(Clone)]
 pub(crate) struct Golden {
+    pub(crate) model: Arc<Model>,
     /// Which of its sets the bundle must match.
     pub(crate) set: &'static str,
     pub(crate) tensors: BTreeMap<String, Vec<f64>>,
 }
 
 impl Golden {
-    pub(crate) fn read() -> Self {
-        let file = "models/spoken-english/golden.safetensors";
-        let bytes = fs::read(path(file))
+    /// Of the bundle in `models/NAME`.
+    pub(crate) fn read(name: &str) -> Self {
+        let file = format!("models/{name}/golden.safetensors");
+        let bytes = fs::read(path(&file))
             .unwrap_or_else(|e| panic!("{file}: {e}: run models/reference/golden.py"));
+        let model = Model::open(path(&format!("models/{name}/bundle")))
+            .unwrap_or_else(|error| panic!("{error}"));
         let golden = SafeTensors::deserialize(&bytes).unwrap();
-        let set = match MODEL.manifest().weights {
+        let set = match model.manifest().weights {
             Weights::F32 => "f32",
             Weights::Int8 => "int8",
         };
         let tensors = golden
             .iter()
             .map(|(name, tensor)| (name.to_owned(), numbers(tensor.dtype(), tensor.data())));
-        Self { set, tensors: tensors.collect() }
+        Self { model: Arc::new(model), set, tensors: tensors.collect() }
     }
 
     pub(crate) fn documents(&self) -> Vec<String> {
@@ -67,7 +72,7 @@ impl Golden {
     }
 
     pub(crate) fn times(&self, document: &str, modality: &str) -> Vec<Option<TimeSpan>> {
-        let rate = f64::from(MODEL.manifest().audio.sample_rate);
+        let rate = f64::from(self.model.manifest().audio.sample_rate);
         let (name, unit) =
             if modality == "audio" { ("segments", rate) } else { ("cue_times", 1.0) };
         let spans = self.input(document, name).unwrap().chunks_exact(2);
@@ -82,7 +87,7 @@ impl Golden {
     pub(crate) fn samples(&self, document: &str) -> Option<Vec<f32>> {
         let range = self.input(document, "range")?;
         let mut wav = WavReader::open(path("examples/data/session.wav")).unwrap();
-        let audio = &MODEL.manifest().audio;
+        let audio = &self.model.manifest().audio;
         assert_eq!((wav.format().sample_rate, wav.format().channels), (audio.sample_rate, 1));
         let mut samples = Vec::new();
         let mut block = [0.0; 4096];
@@ -106,6 +111,15 @@ impl Golden {
         Some(cues.iter().map(cue).collect())
     }
 
+    /// One graph of the model by itself.
+    pub(crate) fn run(&self, graph: &str, inputs: &[Input<'_>]) -> Vec<Vec<f32>> {
+        self.model
+            .graph(graph)
+            .unwrap_or_else(|| panic!("no graph {graph}"))
+            .run(inputs)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// The document through the whole runtime.
     pub(crate) fn classify(&self, session: &mut Session, document: &str) -> Classification {
         if let Some(cues) = self.cues(document) {
@@ -114,7 +128,8 @@ impl Golden {
             session.push_transcript(&transcript).unwrap();
         }
         if let Some(samples) = self.samples(document) {
-            let format = PcmFormat { sample_rate: MODEL.manifest().audio.sample_rate, channels: 1 };
+            let format =
+                PcmFormat { sample_rate: self.model.manifest().audio.sample_rate, channels: 1 };
             session.start_audio(format, ChannelChoice::Mean).unwrap();
             samples.chunks(1000).for_each(|block| session.push_audio(block).unwrap());
         }

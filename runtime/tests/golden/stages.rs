@@ -3,7 +3,6 @@
 use hilbert_formats::manifest::Features;
 use hilbert_runtime::{Input, Modalities, Modality, Pooling, PositionEncoding, TimeSpan, decide};
 
-use crate::MODEL;
 use crate::alignment::check_alignment;
 use crate::file::Golden;
 use crate::report::{Report, STAGE};
@@ -24,11 +23,11 @@ pub(crate) fn check_stages(golden: &Golden, documents: &[String]) -> Report {
 }
 
 fn check_encoders(golden: &Golden, document: &str, report: &mut Report) {
-    let Features::LogMel { hop, n_mels, frames, .. } = MODEL.manifest().features;
+    let Features::LogMel { hop, n_mels, frames, .. } = golden.model.manifest().features;
     if let Some(log_mel) = golden.input(document, "log_mel") {
         let segments = golden.input(document, "segments").unwrap();
         let expected = golden.output(document, "audio_rows");
-        let width = MODEL.speech_encoder().row_width();
+        let width = golden.model.speech_encoder().row_width();
         let each = segments
             .chunks_exact(2)
             .zip(log_mel.chunks_exact(n_mels * frames))
@@ -37,7 +36,8 @@ fn check_encoders(golden: &Golden, document: &str, report: &mut Report) {
             let real = ((segment[1] - segment[0]) / hop as f64).ceil();
             let mask: Vec<f32> =
                 (0..frames).map(|t| if (t as f64) < real { 1.0 } else { 0.0 }).collect();
-            let row = run("speech_encoder", &[Input::F32(&single(log_mel)), Input::F32(&mask)])
+            let row = golden
+                .run("speech_encoder", &[Input::F32(&single(log_mel)), Input::F32(&mask)])
                 .swap_remove(0);
             report.compare("audio_rows", document, &double(&row), expected, STAGE);
         }
@@ -46,13 +46,14 @@ fn check_encoders(golden: &Golden, document: &str, report: &mut Report) {
         (golden.input(document, "tokens"), golden.input(document, "token_mask"))
     {
         let expected = golden.output(document, "text_rows");
-        let max_tokens = MODEL.manifest().text.max_tokens();
+        let max_tokens = golden.model.manifest().text.max_tokens();
         let each = tokens.chunks_exact(max_tokens).zip(mask.chunks_exact(max_tokens));
         for ((tokens, mask), expected) in
-            each.zip(expected.chunks_exact(MODEL.text_encoder().row_width()))
+            each.zip(expected.chunks_exact(golden.model.text_encoder().row_width()))
         {
             let tokens: Vec<i64> = tokens.iter().map(|token| *token as i64).collect();
-            let row = run("text_encoder", &[Input::I64(&tokens), Input::F32(&single(mask))])
+            let row = golden
+                .run("text_encoder", &[Input::I64(&tokens), Input::F32(&single(mask))])
                 .swap_remove(0);
             report.compare("text_rows", document, &double(&row), expected, STAGE);
         }
@@ -60,7 +61,7 @@ fn check_encoders(golden: &Golden, document: &str, report: &mut Report) {
 }
 
 fn check_projection(golden: &Golden, document: &str, report: &mut Report) {
-    let fusion = &MODEL.manifest().fusion;
+    let fusion = &golden.model.manifest().fusion;
     let encoding = PositionEncoding::new(fusion.width, fusion.period_min_s, fusion.period_max_s);
     for modality in golden.modalities(document) {
         let rows = golden.output(document, &format!("{modality}_rows"));
@@ -69,7 +70,7 @@ fn check_projection(golden: &Golden, document: &str, report: &mut Report) {
         for (row, times) in rows.chunks_exact(rows.len() / times.len()).zip(&times) {
             let mut position = vec![0.0; fusion.width];
             encoding.encode(times.map(TimeSpan::middle_s), &mut position);
-            let outputs = run(
+            let outputs = golden.run(
                 &format!("project_{modality}"),
                 &[Input::F32(&single(row)), Input::F32(&position)],
             );
@@ -90,7 +91,7 @@ fn check_projection(golden: &Golden, document: &str, report: &mut Report) {
 
 /// One block of queries against one of keys: the golden documents have fewer rows than a block.
 fn check_cross_attention(golden: &Golden, document: &str, report: &mut Report) {
-    let fusion = &MODEL.manifest().fusion;
+    let fusion = &golden.model.manifest().fusion;
     let (block, width) = (fusion.block, fusion.width);
     let padded = |modality: &str| {
         let mut rows = golden
@@ -109,15 +110,15 @@ fn check_cross_attention(golden: &Golden, document: &str, report: &mut Report) {
             let bias: Vec<f32> =
                 (0..block).map(|k| if k < key_count { 0.0 } else { -1e9 }).collect();
             let inputs = [Input::F32(&queries), Input::F32(&keys), Input::F32(&bias)];
-            let outputs = run(&format!("cross_{modality}"), &inputs);
+            let outputs = golden.run(&format!("cross_{modality}"), &inputs);
             let depth = width / fusion.heads;
             for (i, numerator) in outputs[0].iter().enumerate() {
                 let (head, query, d) = (i / depth / block, i / depth % block, i % depth);
                 attended[query * width + head * depth + d] = numerator / outputs[2][i / depth];
             }
         }
-        let outputs =
-            run(&format!("finish_{modality}"), &[Input::F32(&attended), Input::F32(&queries)]);
+        let outputs = golden
+            .run(&format!("finish_{modality}"), &[Input::F32(&attended), Input::F32(&queries)]);
         let stage = format!("cross_{modality}");
         report.compare(
             &stage,
@@ -139,8 +140,8 @@ fn check_cross_attention(golden: &Golden, document: &str, report: &mut Report) {
 
 /// The runtime's own pooling, then the runtime's own fusion of the encoders' golden rows.
 fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
-    let width = MODEL.manifest().fusion.width;
-    let mut rows = MODEL.fusion().document_rows();
+    let width = golden.model.manifest().fusion.width;
+    let mut rows = golden.model.fusion().document_rows();
     for modality in golden.modalities(document) {
         for (x, score, stage) in [
             (format!("{modality}_x"), format!("{modality}_score"), format!("{modality}_pooled")),
@@ -169,10 +170,10 @@ fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
         let times = golden.times(document, modality);
         let which = if modality == "audio" { Modality::Audio } else { Modality::Text };
         for (row, times) in encoded.chunks_exact(encoded.len() / times.len()).zip(times) {
-            MODEL.fusion().push(&mut rows, which, &single(row), times).unwrap();
+            golden.model.fusion().push(&mut rows, which, &single(row), times).unwrap();
         }
     }
-    let fused = MODEL.fusion().fuse(&mut rows).unwrap().unwrap();
+    let fused = golden.model.fusion().fuse(&mut rows).unwrap().unwrap();
     for (name, vector) in [
         ("audio_pooled", &fused.audio),
         ("text_pooled", &fused.text),
@@ -197,7 +198,7 @@ fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
 }
 
 fn check_document(golden: &Golden, document: &str, report: &mut Report) {
-    let width = MODEL.manifest().fusion.width;
+    let width = golden.model.manifest().fusion.width;
     let pooled =
         |name| golden.any_output(document, name).map_or(vec![0.0; width], |vector| single(&vector));
     let vectors =
@@ -206,7 +207,8 @@ fn check_document(golden: &Golden, document: &str, report: &mut Report) {
         ["audio", "text"].map(|m| if golden.modalities(document).contains(&m) { 1.0 } else { 0.0 });
     let [audio, text, cross_audio, cross_text] =
         vectors.each_ref().map(|vector| Input::F32(vector));
-    let outputs = run("join", &[audio, text, cross_audio, cross_text, Input::F32(&presence)]);
+    let outputs =
+        golden.run("join", &[audio, text, cross_audio, cross_text, Input::F32(&presence)]);
     report.compare(
         "document",
         document,
@@ -218,28 +220,28 @@ fn check_document(golden: &Golden, document: &str, report: &mut Report) {
 
 fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
     let vector = single(&golden.output(document, "document"));
-    let count = MODEL.manifest().experts.count;
-    let gates = run("router", &[Input::F32(&vector)]).swap_remove(0);
+    let count = golden.model.manifest().experts.count;
+    let gates = golden.run("router", &[Input::F32(&vector)]).swap_remove(0);
     let golden_gates = golden.output(document, "gates");
     assert!(
-        MODEL.manifest().experts.threshold <= 0.0,
+        golden.model.manifest().experts.threshold <= 0.0,
         "the router graph returns gates before the threshold"
     );
     report.compare("gates", document, &double(&gates), &golden_gates, STAGE);
     let mut experts = Vec::new();
     for i in 0..count {
-        experts.extend(double(&run(&format!("expert_{i}"), &[Input::F32(&vector)])[0]));
+        experts.extend(double(&golden.run(&format!("expert_{i}"), &[Input::F32(&vector)])[0]));
     }
     let golden_experts = golden.output(document, "experts");
     report.compare("experts", document, &experts, &golden_experts, STAGE);
-    let outputs = MODEL.experts().run(&vector).unwrap();
-    let width = MODEL.manifest().experts.width;
+    let outputs = golden.model.experts().run(&vector).unwrap();
+    let width = golden.model.manifest().experts.width;
     let modalities = match golden.modalities(document).as_slice() {
         ["audio"] => Modalities::Audio,
         ["text"] => Modalities::Text,
         _ => Modalities::AudioText,
     };
-    for (k, task) in MODEL.manifest().tasks.iter().enumerate() {
+    for (k, task) in golden.model.manifest().tasks.iter().enumerate() {
         let gates = &golden_gates[k * count..][..count];
         let mixed = |d: usize| {
             gates.iter().enumerate().map(|(e, gate)| gate * golden_experts[e * width + d]).sum()
@@ -248,8 +250,9 @@ fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
         let (head, probabilities) =
             (format!("head/{}", task.name), format!("probabilities/{}", task.name));
         let expected = golden.output(document, &head);
-        let output =
-            run(&format!("head_{}", task.name), &[Input::F32(&single(&mixed))]).swap_remove(0);
+        let output = golden
+            .run(&format!("head_{}", task.name), &[Input::F32(&single(&mixed))])
+            .swap_remove(0);
         report.compare(&head, document, &double(&output), &expected, STAGE);
         report.compare(
             &format!("mixture of {head}"),
@@ -274,14 +277,6 @@ fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
         let expected = golden.any_output(document, &sets).unwrap_or_default();
         report.compare(&sets, document, &held.collect::<Vec<_>>(), &expected, STAGE);
     }
-}
-
-pub(crate) fn run(graph: &str, inputs: &[Input<'_>]) -> Vec<Vec<f32>> {
-    MODEL
-        .graph(graph)
-        .unwrap_or_else(|| panic!("no graph {graph}"))
-        .run(inputs)
-        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn single(values: &[f64]) -> Vec<f32> {
