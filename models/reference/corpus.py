@@ -9,7 +9,7 @@ import numpy as np
 from data import distillation_recordings, join, sessions, utterance_audio
 from interviews import interviews
 from segment import SegmentConfig, segment
-from synthesise import require_synthesiser, spoken
+from synthesise import speak, spoken
 
 EVERY, TURNS = 3, 10  # of the interviews, one in so many, and so many turns from its beginning
 VOICES = 1  # the seed that draws them: others than those of the consultations that are classified
@@ -36,8 +36,7 @@ def scored(data: Path, chosen: Iterable[int]) -> list[np.ndarray]:
     return gather(join(utterance_audio(data, every[i]), every[i].gap_s, None, None)[0] for i in chosen)
 
 
-def synthetic(data: Path) -> list[np.ndarray]:
+def synthetic(data: Path, speak=speak) -> list[np.ndarray]:
     """Segments of synthetic speech: how the doctor-patient interviews begin, read by a synthesiser, two voices each."""
-    require_synthesiser()
     begun = [replace(i, turns=i.turns[:TURNS]) for i in interviews(data)[::EVERY]]
-    return gather(spoken(interview, VOICES)[0] for interview in begun)
+    return gather(spoken(interview, VOICES, speak)[0] for interview in begun)

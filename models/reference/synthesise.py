@@ -12,7 +12,6 @@ tells the class.
 
 import argparse
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +83,20 @@ def cast(number: int, seed: int) -> Casting:
 
 def speak(text: str, voice: Voice) -> np.ndarray:
     """Mono samples at 16 kHz, at the synthesiser's own level; empty when nothing in the text can be spoken."""
-    command = [SYNTHESISER, "-v", f"{voice.accent}+{voice.variant}", "-s", str(voice.words_per_minute)]
-    command += ["-p", str(voice.pitch), "-z", "--stdin", "--stdout"]
-    wav = subprocess.run(command, input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+    options = ["-v", f"{voice.accent}+{voice.variant}", "-s", str(voice.words_per_minute), "-p", str(voice.pitch), "-z"]
+    wav = synthesiser(*options, "--stdin", "--stdout", says=text)
     # the header of a stream has no true length: samples are what follows its 44 bytes
     samples = np.frombuffer(wav[44 : len(wav) // 2 * 2], "<i2") / 32768
     return resample_poly(samples, 320, 441).astype(np.float32)  # 22,050 to 16,000 Hz
+
+
+def synthesiser(*options: str, says: str = "") -> bytes:
+    """What it writes to its standard output."""
+    try:
+        done = subprocess.run([SYNTHESISER, *options], input=says.encode(), stdout=subprocess.PIPE, check=True)
+    except FileNotFoundError:
+        raise SystemExit(f"{SYNTHESISER} is not installed") from None
+    return done.stdout
 
 
 def at_level(samples: np.ndarray, level_db: float) -> np.ndarray:
@@ -161,16 +168,9 @@ def write_list(folder: Path, every: list[Interview]):
     replace(folder / "list.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
-def require_synthesiser():
-    if not shutil.which(SYNTHESISER):
-        raise SystemExit(f"{SYNTHESISER} is not installed")
-
-
 def claim(folder: Path, seed: int):
     """A folder holds what one seed and one version of the synthesiser spoke."""
-    require_synthesiser()
-    version = subprocess.run([SYNTHESISER, "--version"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    made = {"synthesiser": version.split("Data at")[0].strip(), "seed": seed}
+    made = {"synthesiser": synthesiser("--version").decode().split("Data at")[0].strip(), "seed": seed}
     path = folder / "synthesis.json"
     if path.exists() and json.loads(path.read_text()) != made:
         raise SystemExit(

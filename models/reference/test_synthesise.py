@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 import transcript
+from corpus import EVERY, TURNS, VOICES, synthetic
 from data import RATE
 from interviews import LONG_TURN, TASKS, Interview, Turn, decoded, groups, interviews, turns
 from metrics import macro_f1
@@ -192,3 +193,26 @@ def test_interviews_are_numbered_in_the_folders_order(tmp_path):
         (tmp_path / "consultations" / f"{name}.txt").write_text("D: Hello.\nP: Hi.\n")
     (tmp_path / "consultations/README.txt").unlink()
     assert [(i.name, i.number) for i in interviews(tmp_path)] == [("CAR0001", 0), ("RES0001", 1)]
+
+
+def test_what_is_distilled_is_the_beginning_of_every_third_interview_in_voices_that_no_consultation_has(tmp_path):
+    (tmp_path / "consultations").mkdir()
+    for number in range(2 * EVERY):
+        lines = [f"{'DP'[turn % 2]}: interview {number} turn {turn}" for turn in range(2 * TURNS)]
+        (tmp_path / "consultations" / f"RES{number:04}.txt").write_text("\n".join(lines))
+    said = []
+
+    def speak(text, voice):
+        said.append((text, voice))
+        return tone(text, voice)
+
+    segments = synthetic(tmp_path, speak)
+    assert [text for text, _ in said] == [f"interview {n} turn {t}" for n in (0, EVERY) for t in range(TURNS)]
+    assert [voice for _, voice in said[:2]] == list(cast(0, VOICES).voices.values()) != list(cast(0, 0).voices.values())
+    assert segments and all(s.dtype == np.int16 and np.abs(s).max() > 0 for s in segments)
+
+
+def test_without_the_synthesiser_its_name_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="espeak-ng is not installed"):
+        claim(tmp_path, 0)
