@@ -133,6 +133,18 @@ def consultations_table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def consultations_against_table(report: dict) -> str:
+    """A line for the encoders of each other checkpoint and each input, and those of the shipped one minus it."""
+    lines = ["| encoders | input | macro-F1 | AUC | students minus it | p |", "|---|---|---|---|---|---|"]
+    for name, by_modality in report.items():
+        for m, found in by_modality.items():
+            cells = [f"`{name}`", INPUTS[m], with_interval(found["macro_f1"]), with_interval(found["macro_auc"])]
+            lines.append(
+                "| " + " | ".join([*cells, signed(found["difference"])]) + f" | {found['difference']['p']:.2f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 TRANSCRIPTS = {
     "whole": "the recogniser's cues",
     "plain": "without punctuation and case",
@@ -195,12 +207,15 @@ def tables(models: Path) -> dict[str, str]:
         result["ablation"] = ablation.table(json.loads(path.read_text()))
     path = models / "consultations/comparison.json"
     if path.exists():
-        result["consultations"] = consultations_table(json.loads(path.read_text()))
+        report = json.loads(path.read_text())
+        result["consultations"] = consultations_table(report)
+        if report["against"]:
+            result["consultations against"] = consultations_against_table(report["against"])
     path = models / "spoken-english/integrity.json"
     if path.exists():
         report = json.loads(path.read_text())
         result["integrity"] = integrity_table(report)
-        if report.get("against"):
+        if report["against"]:
             result["integrity against"] = integrity_against_table(report["against"])
     return result
 

@@ -1,10 +1,11 @@
 """What the class of the synthetic consultations can be told from, in repeated cross-validation by group.
 
-    python evaluate_interviews.py --data DIR --speech FOLDER [--cache DIR] [--out ../consultations/comparison.json]
+    python evaluate_interviews.py --data DIR --speech FOLDER [--against CHECKPOINT ...]
 
 `FOLDER` is what `synthesise.py` wrote from the data folder. Linear baselines over all cuts, then the fusion with either
 way to meet the imbalance of the classes over `--cuts`; fits that `train.py` has left in the cache are taken. The
-controls say what the drawn voices and the length alone tell: near chance, no voice carries the label.
+controls say what the drawn voices and the length alone tell: near chance, no voice carries the label. `--against` tells
+what the encoders of other checkpoints are worth in the place of those of `--encoders`, as the students' teachers.
 """
 
 import json
@@ -25,7 +26,7 @@ from calibration import MODALITIES
 from cross_validation import CUTS, cut_folds, f1_of, judged
 from data import FOLDS
 from interviews import CLASSES, TASK, interviews
-from listed import Listed
+from listed import Listed, loaded
 from metrics import f1, macro_auc, over_repeats, paired_difference
 from synthesise import cast
 
@@ -83,7 +84,20 @@ def met_by(imbalance: str, speech: Listed) -> Listed:
     return result
 
 
-def evaluate(data: Path, speech: Listed, cuts: Sequence[int]) -> dict:
+def beside(others: Sequence[Listed], labels: np.ndarray, found: dict, cuts: Sequence[int]) -> dict:
+    """What other encoders are worth, and by modalities the macro-F1 of probabilities `found` minus theirs."""
+    result = {}
+    for other in others:
+        _, theirs = judged(other, cuts=cuts)
+        result[loaded(other.checkpoint)[2]["name"]] = {
+            m: judged_by(labels, theirs["whole", m, TASK])
+            | {"difference": paired_difference(f1_of, labels, found["whole", m, TASK], theirs["whole", m, TASK])}
+            for m in MODALITIES
+        }
+    return result
+
+
+def evaluate(data: Path, speech: Listed, others: Sequence[Listed], cuts: Sequence[int]) -> dict:
     labels, fold_of = speech.truth()[TASK].classes, cut_folds(speech, CUTS)
     documents, length = speech.documents()["whole"], minutes(speech)
     report = {
@@ -105,6 +119,7 @@ def evaluate(data: Path, speech: Listed, cuts: Sequence[int]) -> dict:
         report["fusion"][imbalance] = {m: judged_by(labels, found[imbalance]["whole", m, TASK]) for m in MODALITIES}
     first, second = (found[imbalance]["whole", "audio_text", TASK] for imbalance in IMBALANCE)
     report["difference"] = paired_difference(f1_of, labels, first, second)
+    report["against"] = beside(others, labels, found[IMBALANCE[0]], cuts)
     return report
 
 
@@ -120,11 +135,14 @@ def main():
     parser = command.parser(__doc__, "../consultations/comparison.json")
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--encoders", type=Path, default=Path("../spoken-english/checkpoint"))
+    parser.add_argument("--against", type=Path, nargs="+", default=[], help="checkpoints of other encoders")
     parser.add_argument("--cuts", type=int, nargs="+", default=[0], help="of the groups into folds, for the fusion")
     a = parser.parse_args()
-    path = a.speech / "list.jsonl"
-    speech = Listed(path, None, a.encoders, "consultations", a.cache, a.seed, command.device())
-    report = evaluate(a.data, speech, a.cuts)
+    path, device = a.speech / "list.jsonl", command.device()
+    speech, *others = (
+        Listed(path, None, encoders, "consultations", a.cache, a.seed, device) for encoders in (a.encoders, *a.against)
+    )
+    report = evaluate(a.data, speech, others, a.cuts)
     a.out.parent.mkdir(exist_ok=True)
     a.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))

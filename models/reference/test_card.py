@@ -7,6 +7,7 @@ import pytest
 from card import (
     TRANSCRIPTS,
     conformal_table,
+    consultations_against_table,
     consultations_table,
     filled,
     inputs,
@@ -64,6 +65,15 @@ def test_the_table_of_the_consultations_has_the_baselines_first_and_the_f1_of_ea
     assert first == "| input | macro-F1 | AUC | F1 RES | F1 MSK | F1 other |"
     numbers = "0.500 (0.40 to 0.60) | 0.900 (0.80 to 1.00) | 0.98 | 1.00 | 0.25 |"
     assert lines == [f"| {n} | {numbers}" for n in ("control: length", "HILBERT, adjustment: audio and transcript")]
+
+
+def test_teachers_stand_beside_what_the_students_are_worth_more_on_the_consultations():
+    found = {"macro_f1": {"mean": 0.5, "interval": [0.4, 0.6]}, "macro_auc": {"mean": 0.9, "interval": [0.8, 1.0]}}
+    found["difference"] = {"mean": -0.02, "interval": [-0.05, 0.01], "p": 0.2}
+    table = consultations_against_table({"spoken-english-large": {"text": found}})
+    numbers = "0.500 (0.40 to 0.60) | 0.900 (0.80 to 1.00) | -0.020 (-0.05 to +0.01) | 0.20 |"
+    assert table.splitlines()[2:] == [f"| `spoken-english-large` | transcript alone | {numbers}"]
+    assert table in filled((MODELS / "README.md").read_text(), {"consultations against": table})
 
 
 def test_another_encoders_integrity_stands_beside_what_the_student_is_worth_more():
