@@ -18,6 +18,8 @@ pub(crate) struct Golden {
     pub(crate) model: Arc<Model>,
     /// Which of its sets the bundle must match.
     pub(crate) set: &'static str,
+    /// The recording that its documents are cut from, as the project's root has it.
+    wav: String,
     pub(crate) tensors: BTreeMap<String, Vec<f64>>,
 }
 
@@ -30,6 +32,8 @@ impl Golden {
         let model = Model::open(path(&format!("models/{name}/bundle")))
             .unwrap_or_else(|error| panic!("{error}"));
         let golden = SafeTensors::deserialize(&bytes).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let wav = metadata.metadata().as_ref().unwrap()["wav"].clone();
         let set = match model.manifest().weights {
             Weights::F32 => "f32",
             Weights::Int8 => "int8",
@@ -37,7 +41,7 @@ impl Golden {
         let tensors = golden
             .iter()
             .map(|(name, tensor)| (name.to_owned(), numbers(tensor.dtype(), tensor.data())));
-        Self { model: Arc::new(model), set, tensors: tensors.collect() }
+        Self { model: Arc::new(model), set, wav, tensors: tensors.collect() }
     }
 
     pub(crate) fn documents(&self) -> Vec<String> {
@@ -86,7 +90,7 @@ impl Golden {
     /// The document's part of the sample recording.
     pub(crate) fn samples(&self, document: &str) -> Option<Vec<f32>> {
         let range = self.input(document, "range")?;
-        let mut wav = WavReader::open(path("examples/data/session.wav")).unwrap();
+        let mut wav = WavReader::open(path(&self.wav)).unwrap();
         let audio = &self.model.manifest().audio;
         assert_eq!((wav.format().sample_rate, wav.format().channels), (audio.sample_rate, 1));
         let mut samples = Vec::new();
