@@ -125,7 +125,7 @@ class Listed(Collection):
         return {
             "name": self.bundle,
             "licence": self.licence,
-            "credits": [*self.credits, *config["credits"]],
+            "credits": list(dict.fromkeys([*self.credits, *config["credits"]])),
             "log_mel": config["log_mel"],
             "segmentation": config["segmentation"],
             "provenance": {"data_sha256": self.data_sha256, "encoders_sha256": self.encoders_sha256},

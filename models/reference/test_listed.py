@@ -123,7 +123,7 @@ def trained(tmp_path_factory):
     """The list, what was trained on it and where; fits are so small that processes would only cost time."""
     folder = tmp_path_factory.mktemp("own")
     path, encoders = write_list(folder / "data"), write_encoders(folder / "encoders")
-    collection = Listed(path, None, encoders, "my-list", folder / "cache", 0, "cpu", SCHEDULE, credits=["me"])
+    collection = Listed(path, None, encoders, "my-list", folder / "cache", 0, "cpu", SCHEDULE, credits=["me", "the encoders"])
     with pytest.MonkeyPatch.context() as patch:
         in_one_process(patch)
         train.train(collection, folder / "out/checkpoint", [0], lambda: 12.3)
