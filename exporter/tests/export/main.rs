@@ -8,5 +8,6 @@ mod checkpoints;
 mod command;
 mod graphs;
 mod parity;
+mod shipped;
 mod tiny;
 mod trained;

@@ -1,0 +1,32 @@
+//! The bundles that ship.
+
+use std::fs;
+use std::path::Path;
+
+use hilbert_exporter::{Options, export};
+use tempfile::TempDir;
+
+const SHIPPED: [&str; 1] = ["spoken-english"];
+
+#[test]
+fn each_is_to_the_byte_what_its_checkpoint_gives() {
+    for name in SHIPPED {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
+        let folder = TempDir::new().unwrap();
+        let again = folder.path().join("bundle");
+        let mut options = Options::default();
+        options.golden = Some(model.join("golden.safetensors"));
+        export(&model.join("checkpoint"), &again, &options).unwrap();
+        let mut different = Vec::new();
+        for entry in fs::read_dir(model.join("bundle")).unwrap() {
+            let entry = entry.unwrap();
+            let now = fs::read(again.join(entry.file_name())).ok();
+            if now != Some(fs::read(entry.path()).unwrap()) {
+                different.push(entry.path());
+            }
+        }
+        assert!(different.is_empty(), "export models/{name}/checkpoint again: {different:?}");
+        let count = |folder: &Path| fs::read_dir(folder).unwrap().count();
+        assert_eq!(count(&again), count(&model.join("bundle")), "{name}: files");
+    }
+}
