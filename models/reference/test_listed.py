@@ -123,7 +123,9 @@ def trained(tmp_path_factory):
     """The list, what was trained on it and where; fits are so small that processes would only cost time."""
     folder = tmp_path_factory.mktemp("own")
     path, encoders = write_list(folder / "data"), write_encoders(folder / "encoders")
-    collection = Listed(path, None, encoders, "my-list", folder / "cache", 0, "cpu", SCHEDULE, credits=["me", "the encoders"])
+    collection = Listed(
+        path, None, encoders, "my-list", folder / "cache", 0, "cpu", SCHEDULE, credits=["me", "the encoders"]
+    )
     with pytest.MonkeyPatch.context() as patch:
         in_one_process(patch)
         train.train(collection, folder / "out/checkpoint", [0], lambda: 12.3)
@@ -211,17 +213,17 @@ def test_stereo_at_another_rate_is_heard_as_mono_at_the_encoders(tmp_path):
 def test_a_list_that_is_not_there_and_a_name_that_no_bundle_has_are_refused(tmp_path):
     arguments = Namespace(data=tmp_path / "none.jsonl", out=None, name="My List", backbones=None)
     with pytest.raises(SystemExit, match="--data: found .*none.jsonl, expected the data folder or a list"):
-        train.run(arguments, "cpu", float)
+        train.asked_for(arguments, "cpu")
     arguments.data.write_text("")
     with pytest.raises(SystemExit, match="--name: found 'My List', expected 1 to 64"):
-        train.run(arguments, "cpu", float)
+        train.asked_for(arguments, "cpu")
 
 
 def test_a_lists_encoders_are_a_checkpoints_not_those_that_the_built_in_collection_knows_by_name(tmp_path):
     (tmp_path / "list.jsonl").write_text("")
     arguments = Namespace(data=tmp_path / "list.jsonl", out=None, backbones=TEACHERS)
     with pytest.raises(SystemExit, match="--backbones: found whisper-tiny.en\\+minilm-l6 and a list, .* --encoders"):
-        train.run(arguments, "cpu", float)
+        train.asked_for(arguments, "cpu")
 
 
 def problems(folder: Path, lines: list, tasks: Path | None = None) -> list[str]:

@@ -133,37 +133,45 @@ def main(argv: list[str] | None = None):
     a = parser.parse_args(argv)
     if a.precision:
         os.environ[devices.CHOSEN] = a.precision
-    device = command.device()
-    of = f"-{a.backbones}" if a.backbones and a.backbones != STUDENTS else ""
-    with command.stopwatch(a.cache / f"wall-time{of}.json") as seconds:
-        run(a, device, seconds)
+    collection, cuts, out = asked_for(a, command.device())
+    with command.stopwatch(a.cache / f"wall-time-{collection.bundle}.json") as seconds:
+        run(collection, cuts, out, seconds, a.encoders if a.share_encoders else None)
 
 
-def run(a: argparse.Namespace, device: str, seconds: Callable[[], float]):
+def asked_for(a: argparse.Namespace, device: str) -> tuple[SpokenEnglish | Listed, Sequence[int], Path]:
+    """What to train, over which cuts, and where its checkpoint goes."""
     if a.data.is_dir():
-        collection, cuts = SpokenEnglish(a.data, a.cache, a.seed, device, a.backbones or STUDENTS), CALIBRATED_ON
-        a.out = a.out or Path("..") / collection.bundle / "checkpoint"
-    elif a.data.suffix != ".jsonl" or not a.data.is_file():
+        collection = SpokenEnglish(a.data, a.cache, a.seed, device, a.backbones or STUDENTS)
+        return collection, CALIBRATED_ON, a.out or Path("..") / collection.bundle / "checkpoint"
+    if a.data.suffix != ".jsonl" or not a.data.is_file():
         raise SystemExit(f"--data: found {a.data}, expected the data folder or a list that ends in .jsonl")
-    elif a.backbones:
+    if a.backbones:
         raise SystemExit(f"--backbones: found {a.backbones} and a list, whose encoders are those of --encoders")
-    else:
-        a.out = a.out or a.data.with_suffix("") / "checkpoint"
-        name = a.name or re.sub("[^a-z0-9]+", "-", a.data.stem.lower()).strip("-")[:64] or "list"
-        if not re.fullmatch("[a-z0-9-]{1,64}", name):
-            raise SystemExit(f"--name: found {name!r}, expected 1 to 64 characters of [a-z0-9-]")
-        schedule = Schedule(held_out=HELD_OUT if a.early_stopping else 0.0)
-        facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
-        collection, cuts = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts), a.cuts
-        print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
-    train(collection, a.out, cuts, seconds, a.encoders if a.share_encoders else None)
+    name = a.name or re.sub("[^a-z0-9]+", "-", a.data.stem.lower()).strip("-")[:64] or "list"
+    if not re.fullmatch("[a-z0-9-]{1,64}", name):
+        raise SystemExit(f"--name: found {name!r}, expected 1 to 64 characters of [a-z0-9-]")
+    schedule = Schedule(held_out=HELD_OUT if a.early_stopping else 0.0)
+    facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
+    collection = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts)
+    print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
+    return collection, a.cuts, a.out or a.data.with_suffix("") / "checkpoint"
+
+
+def run(
+    collection: SpokenEnglish | Listed,
+    cuts: Sequence[int],
+    out: Path,
+    seconds: Callable[[], float],
+    shared: Path | None,
+):
+    train(collection, out, cuts, seconds, shared)
     if isinstance(collection, Listed):
         report = evaluation(collection, cuts)
         if devices.rank():
             return
-        (a.out.parent / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+        (out.parent / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
         print(table(report))
-    print(f"checkpoint in {a.out} after {seconds():.0f} s")
+    print(f"checkpoint in {out} after {seconds():.0f} s")
 
 
 if __name__ == "__main__":
