@@ -28,7 +28,7 @@ use crate::report::{CHAINED, Report};
 use crate::stages::check_stages;
 
 /// Folders of `models/`.
-const BUNDLES: [&str; 1] = ["spoken-english"];
+const BUNDLES: [&str; 2] = ["spoken-english", "consultations"];
 
 fn path(from_root: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(from_root)

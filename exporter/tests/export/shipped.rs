@@ -6,7 +6,7 @@ use std::path::Path;
 use hilbert_exporter::{Options, export};
 use tempfile::TempDir;
 
-const SHIPPED: [&str; 1] = ["spoken-english"];
+const SHIPPED: [&str; 2] = ["spoken-english", "consultations"];
 
 #[test]
 fn each_is_to_the_byte_what_its_checkpoint_gives() {
