@@ -2,8 +2,8 @@
 
     python ablation.py --data DIR [--cache DIR] [--out ../spoken-english/ablation]
 
-Writes `ablation.json`, and from it `ablation.md` and `ablation.svg`. Every fit leaves its outputs in the cache, so that
-a stopped run goes on where it was.
+Writes `ablation.json`, of which `card.py` makes the table, and `ablation.svg`. Every fit leaves its outputs in the
+cache, so that a stopped run goes on where it was.
 """
 
 import json
@@ -106,7 +106,6 @@ def main():
     arguments = command.parse_args()
     entries = ablate(arguments.data, arguments.cache, arguments.seed, device(), arguments.cuts)
     arguments.out.with_suffix(".json").write_text(json.dumps(entries, indent=2) + "\n")
-    arguments.out.with_suffix(".md").write_text(table(entries))
     arguments.out.with_suffix(".svg").write_text(plot(entries))
 
 
