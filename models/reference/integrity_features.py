@@ -54,7 +54,7 @@ def plain(text: str) -> str:
 
 
 def outlines_of(every: list[Session], kind: str) -> list[Outline]:
-    return noisy(every) if kind == "noisy" else whole(every, None if kind == "whole" else kind)
+    return noisy(every) if kind == "noisy" else whole(every, kind)
 
 
 def cues_of(data: Path, cache: Path, condition: Condition) -> list[list[Cue]]:
@@ -105,9 +105,10 @@ def recorded_frames(speech: str, data: Path, cache: Path, seed: int, device: str
 
     def build() -> list[dict]:
         every, result = sessions(data), []
+        outlines = outlines_of(every, kind)
         of = encoder(speech, data, cache, seed, device, fold)
         for index in np.flatnonzero(fold.holds(every)):
-            samples, _ = outlines_of(every, kind)[index].audio(every[index], utterance_audio(data, every[index]))
+            samples, _ = outlines[index].audio(every[index], utterance_audio(data, every[index]))
             _, frames, spans = audio_rows_and_frames(of, samples, SegmentConfig(), STUDENT_MEL)
             result.append({"frames": [f.half() for f in frames], "starts": [start for start, _ in spans]})
         return result

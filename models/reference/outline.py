@@ -10,7 +10,7 @@ from word_pieces import Cue
 
 CROPS = 2  # of each session, beside the whole
 CUE_S = (2.0, 6.0)  # length of the cues that a transcriber would make
-CONDITIONS = {"noise_10_db": {"noise_db": 10.0}, "telephone": {"telephone": True}}  # that whole sessions are tested in
+CONDITIONS = {"whole": {}, "noise_10_db": {"noise_db": 10.0}, "telephone": {"telephone": True}}  # of whole sessions
 SPOILED_DB = (5.0, 30.0)  # signal-to-noise ratio of what trains
 
 
@@ -65,10 +65,9 @@ def crop(cues: list[Cue], start_s: float, end_s: float) -> list[Cue]:
     return [Cue(c.text, max(c.start_s - start_s, 0.0), c.end_s - start_s) for c in inside]
 
 
-def whole(every: list[Session], condition: str | None = None) -> list[Outline]:
-    """Each session as the data's README defines it, in one of `CONDITIONS` or as it is."""
-    heard = CONDITIONS[condition] if condition else {}
-    return [Outline(i, range(len(s.utterances)), session_cues(s), **heard) for i, s in enumerate(every)]
+def whole(every: list[Session], condition: str) -> list[Outline]:
+    """Each session as the data's README defines it, in one of `CONDITIONS`."""
+    return [Outline(i, range(len(s.utterances)), session_cues(s), **CONDITIONS[condition]) for i, s in enumerate(every)]
 
 
 def noisy(every: list[Session]) -> list[Outline]:
@@ -108,13 +107,12 @@ def spoiled(every: list[Session], seed: int) -> list[Outline]:
 
 
 TRAINING_KINDS = ("whole", "noisy", "cropped", "spoiled")
-TESTING_KINDS = ("whole", "noisy", *CONDITIONS)
+TESTING_KINDS = ("noisy", *CONDITIONS)
 
 
 def outlines(every: list[Session], seed: int) -> dict[str, list[Outline]]:
-    """By kind. `whole` and `noisy` train and test, `cropped` and `spoiled` train, the conditions test."""
+    """By kind. `whole` and `noisy` train and test, `cropped` and `spoiled` train, the other conditions test."""
     return {
-        "whole": whole(every),
         "noisy": noisy(every),
         "cropped": cropped(every, seed),
         "spoiled": spoiled(every, seed),
