@@ -135,7 +135,11 @@ def main(argv: list[str] | None = None):
         os.environ[devices.CHOSEN] = a.precision
     collection, cuts, out = asked_for(a, command.device())
     with command.stopwatch(a.cache / f"wall-time-{collection.bundle}.json") as seconds:
-        run(collection, cuts, out, seconds, a.encoders if a.share_encoders else None)
+        train(collection, out, cuts, seconds, a.encoders if a.share_encoders else None)
+        if isinstance(collection, Listed):
+            write_evaluation(collection, cuts, out.parent / "evaluation.json")
+        if not devices.rank():
+            print(f"checkpoint in {out} after {seconds():.0f} s")
 
 
 def asked_for(a: argparse.Namespace, device: str) -> tuple[SpokenEnglish | Listed, Sequence[int], Path]:
@@ -157,21 +161,12 @@ def asked_for(a: argparse.Namespace, device: str) -> tuple[SpokenEnglish | Liste
     return collection, a.cuts, a.out or a.data.with_suffix("") / "checkpoint"
 
 
-def run(
-    collection: SpokenEnglish | Listed,
-    cuts: Sequence[int],
-    out: Path,
-    seconds: Callable[[], float],
-    shared: Path | None,
-):
-    train(collection, out, cuts, seconds, shared)
-    if isinstance(collection, Listed):
-        report = evaluation(collection, cuts)
-        if devices.rank():
-            return
-        (out.parent / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+def write_evaluation(collection: Listed, cuts: Sequence[int], out: Path):
+    """Writes what its cross-validation says, and prints it."""
+    report = evaluation(collection, cuts)
+    if not devices.rank():
+        out.write_text(json.dumps(report, indent=2) + "\n")
         print(table(report))
-    print(f"checkpoint in {out} after {seconds():.0f} s")
 
 
 if __name__ == "__main__":
