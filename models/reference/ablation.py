@@ -55,18 +55,21 @@ def with_interval(statistic: dict) -> str:
     return f"{statistic['mean']:.3f} ({low:.2f} to {high:.2f})"
 
 
+def worth(task: dict) -> list[str]:
+    """macro-F1, AUC and r of an ordinal task: three cells"""
+    return [with_interval(task["macro_f1"]), f"{task['macro_auc']['mean']:.3f}", with_interval(task["r"])]
+
+
 def table(entries: list[dict]) -> str:
     """Markdown, one line a configuration."""
     lines = [
-        "| backbones | variant | proficiency macro-F1 | AUC | r | minus shipped, p | fluency macro-F1 | AUC |",
-        "|---|---|---|---|---|---|---|---|",
+        "| backbones | variant | proficiency macro-F1 | AUC | r | minus shipped, p | fluency macro-F1 | AUC | r |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for e in entries:
         p, f = e["proficiency"], e["fluency"]
         difference = f"{p['minus_shipped']['mean']:+.3f}, {p['minus_shipped']['p']:.2f}"
-        cells = [e["backbones"], e["variant"], with_interval(p["macro_f1"]), f"{p['macro_auc']['mean']:.3f}"]
-        cells += [with_interval(p["r"]), difference, with_interval(f["macro_f1"]), f"{f['macro_auc']['mean']:.3f}"]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join([e["backbones"], e["variant"], *worth(p), difference, *worth(f)]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import ablation
-from ablation import with_interval
+from ablation import with_interval, worth
 from spoken_english import BUNDLES, STUDENTS, TEACHERS
 
 INPUTS = {"audio": "audio alone", "text": "transcript alone", "audio_text": "audio and transcript"}
@@ -31,33 +31,31 @@ def inputs() -> list[tuple[str, str, str]]:
 
 def evaluation_table(report: dict, backbones: str) -> str:
     lines = [
-        "| input | proficiency macro-F1 | AUC | r with the mean score | ECE | fluency macro-F1 | AUC | ECE |",
-        "|---|---|---|---|---|---|---|---|",
+        "| input | proficiency macro-F1 | AUC | r with the mean score | ECE | fluency macro-F1 | AUC | r | ECE |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, modality, words in inputs():
         p, f = (report["model"][backbones][kind][modality][task] for task in ("proficiency", "fluency"))
-        cells = [words, with_interval(p["macro_f1"]), f"{p['macro_auc']['mean']:.3f}", with_interval(p["r"])]
-        cells += [f"{p['calibration_error']:.3f}", with_interval(f["macro_f1"]), f"{f['macro_auc']['mean']:.3f}"]
-        lines.append("| " + " | ".join([*cells, f"{f['calibration_error']:.3f}"]) + " |")
+        cells = [words]
+        for task in (p, f):
+            cells += [*worth(task), f"{task['calibration_error']:.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     for name, tasks in report["controls"].items():
         p, f = (with_interval(tasks[task]["macro_f1"]) for task in ("proficiency", "fluency"))
-        lines.append(f"| control: {name} | {p} | | | | {f} | | |")
+        lines.append(f"| control: {name} | {p} | | | | {f} | | | |")
     return "\n".join(lines) + "\n"
 
 
 def backbones_table(report: dict) -> str:
     """Audio and transcript, a line for each pair of encoders and each condition of the sound."""
     lines = [
-        "| encoders | sound | proficiency macro-F1 | AUC | r | fluency macro-F1 | AUC |",
-        "|---|---|---|---|---|---|---|",
+        "| encoders | sound | proficiency macro-F1 | AUC | r | fluency macro-F1 | AUC | r |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for pair, by_kind in report["model"].items():
         for kind, words in KINDS.items():
             p, f = (by_kind[kind]["audio_text"][task] for task in ("proficiency", "fluency"))
-            cells = [pair, words.removeprefix(", ") or "as recorded"]
-            for task in (p, f):
-                cells += [with_interval(task["macro_f1"]), f"{task['macro_auc']['mean']:.3f}"]
-            cells.insert(4, with_interval(p["r"]))
+            cells = [pair, words.removeprefix(", ") or "as recorded", *worth(p), *worth(f)]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -65,14 +63,14 @@ def backbones_table(report: dict) -> str:
 def large_table(report: dict, costs: dict) -> str:
     """The bundle that ships and the large one: what they are worth, with audio and transcript, and what they cost."""
     lines = [
-        "| bundle | proficiency macro-F1 | r | fluency macro-F1 | size | time of the sample | peak memory |",
-        "|---|---|---|---|---|---|---|",
+        "| bundle | proficiency macro-F1 | r | fluency macro-F1 | r | size | time of the sample | peak memory |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     small = costs["bundles"][BUNDLES[STUDENTS]]
     for backbones, name in BUNDLES.items():
         p, f = (report["model"][str(backbones)]["whole"]["audio_text"][task] for task in ("proficiency", "fluency"))
         cost = costs["bundles"][name]
-        cells = [f"`{name}`", with_interval(p["macro_f1"]), with_interval(p["r"]), with_interval(f["macro_f1"])]
+        cells = [f"`{name}`", *(with_interval(task[measure]) for task in (p, f) for measure in ("macro_f1", "r"))]
         cells += [f"{cost['bytes'] / 1e6:.1f} MB", f"{cost['total_s'] / small['total_s']:.2f}"]
         lines.append("| " + " | ".join([*cells, f"{cost['peak_resident_bytes'] / 2**20:.0f} MiB"]) + " |")
     return "\n".join(lines) + "\n"

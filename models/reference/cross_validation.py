@@ -36,8 +36,8 @@ CUTS = (0, 1, 2, 3, 4)
 
 
 def fit_name(collection: Collection, variant: Variant) -> str:
-    """Tells cached fits apart: what is learnt, by which parts of the method, on which schedule, from which kinds."""
-    trained = repr((collection.schedule, collection.training_kinds))
+    """Tells cached fits apart: by which parts of the method, what is learnt, on which schedule, from which kinds."""
+    trained = repr((collection.targets, collection.schedule, collection.training_kinds))
     return f"{collection.name}, {variant}, {zlib.crc32(trained.encode()):08x}"
 
 

@@ -10,7 +10,8 @@ import soundfile
 from sklearn.model_selection import StratifiedGroupKFold
 
 RATE = 16000
-AT_RISK_BELOW = 7.6  # mean fluency score: the lowest fifth
+LEVELS = (7.5, 8.5)  # of `proficiency`: the experts' mean total from which a session is intermediate, proficient
+AT_RISK_BELOW = 7.6  # of `fluency`: the experts' mean, the lowest fifth
 
 
 @dataclass
@@ -92,12 +93,7 @@ def segment_scores(session: Session, utterances: list[tuple[int, int]], spans: l
 
 def level(session: Session) -> int:
     """The class of `proficiency`: 0 basic, 1 intermediate, 2 proficient."""
-    return int(np.digitize(session.mean_scores["total"], [7.5, 8.5]))
-
-
-def at_risk(session: Session) -> int:
-    """The class of `fluency`: 1 for the lowest fifth."""
-    return int(session.mean_scores["fluency"] < AT_RISK_BELOW)
+    return int(np.digitize(session.mean_scores["total"], LEVELS))
 
 
 FOLDS = 5

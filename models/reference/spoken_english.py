@@ -23,13 +23,12 @@ from calibration import MODALITIES
 from collection import Collection, Truth
 from data import (
     AT_RISK_BELOW,
+    LEVELS,
     RATE,
     Fold,
     Session,
-    at_risk,
     data_hash,
     folds,
-    level,
     segment_scores,
     sessions,
     utterance_audio,
@@ -45,16 +44,13 @@ from train_fusion import Schedule
 STUDENTS = Backbones()
 TEACHERS = Backbones("whisper-tiny.en", "minilm-l6")
 BUNDLES = {STUDENTS: "spoken-english", TEACHERS: "spoken-english-large"}
-LEVELS = (7.5, 8.5)  # of the experts' mean total
 CALIBRATED_ON = (2,)  # the cut on which r was nearest to its mean over five (docs/decisions/0001)
+SCALE = Scale(centre=8.0, unit=1.0, start=0.3)
 TARGETS = [
-    Target(
-        TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]),
-        LEVELS,
-        scale=Scale(centre=8.0, unit=1.0, start=0.3),
-    ),
-    Target(TaskConfig("fluency", "binary", ["fluent", "at_risk"]), weight=0.5),
+    Target(TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]), LEVELS, scale=SCALE),
+    Target(TaskConfig("fluency", "ordinal", ["at_risk", "fluent"]), (AT_RISK_BELOW,), weight=0.5, scale=SCALE),
 ]
+SCORES = {"proficiency": "total", "fluency": "fluency"}  # the experts', by task
 CREDIT = "speechocean762 (Zhang et al. 2021), CC BY 4.0"
 LICENCE = "CC-BY-4.0"
 HEARD_BY_ALL = ("distill", "spoken-english")  # of the data's folders: by every alignment head
@@ -135,11 +131,8 @@ class SpokenEnglish(Collection):
 
     def truth(self) -> dict[str, Truth]:
         every = sessions(self.data)
-        total = np.array([s.mean_scores["total"] for s in every])
-        return {
-            "proficiency": Truth(np.array([level(s) for s in every]), total),
-            "fluency": Truth(np.array([at_risk(s) for s in every])),
-        }
+        scores = {task: [s.mean_scores[name] for s in every] for task, name in SCORES.items()}
+        return {t.name: Truth(t.classes(scores[t.name]), np.array(scores[t.name])) for t in self.targets}
 
     def folds(self, cut: int) -> np.ndarray:
         return folds(sessions(self.data), cut)
@@ -200,11 +193,10 @@ def read(outlines: list[Outline], encoder: TextRows) -> list[dict]:
 
 
 def documents(every: list[Session], outlines: list[Outline], audio: list[dict], text: list[dict]) -> list[Document]:
-    """What is learnt of a document is the mean score of the utterances in it."""
+    """What is learnt of a document are the mean scores of the utterances in it."""
     result = []
     for outline, a, t in zip(outlines, audio, text):
         scores = [every[outline.session].utterances[i]["scores"] for i in outline.utterances]
-        total, fluency = (float(np.mean([np.mean(s[name]) for s in scores])) for name in ("total", "fluency"))
-        targets = {"proficiency": total, "fluency": int(fluency < AT_RISK_BELOW)}
+        targets = {task: float(np.mean([np.mean(s[name]) for s in scores])) for task, name in SCORES.items()}
         result.append(Document(outline.session, outline.session, **a, **t, targets=targets))
     return result

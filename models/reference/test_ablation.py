@@ -11,10 +11,10 @@ def entries():
     def statistic(mean):
         return {"mean": mean, "interval": [mean - 0.1, mean + 0.1]}
 
-    scores = {"macro_f1": statistic(0.6), "macro_auc": statistic(0.8), "minus_shipped": {"mean": -0.012, "p": 0.4}}
+    scores = {"macro_f1": statistic(0.6), "macro_auc": statistic(0.8), "r": statistic(0.81)}
+    scores["minus_shipped"] = {"mean": -0.012, "p": 0.4}
     return [
-        {"backbones": str(b), "variant": str(v), "proficiency": {**scores, "r": statistic(0.81)}, "fluency": scores}
-        for b, v in configurations()
+        {"backbones": str(b), "variant": str(v), "proficiency": scores, "fluency": scores} for b, v in configurations()
     ]
 
 

@@ -1,6 +1,7 @@
 """What a fold's own encoder hears, and which documents stand where when a fold is left out."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 import spoken_english
 from backbones import Backbones
 from corpus import scored
+from cross_validation import fit_name
 from data import RATE, Fold, folds, sessions
 from distill_speech import STUDENT_MEL
 from document import audio_rows, text_rows
@@ -17,6 +19,7 @@ from hilbert import SpeechConfig, SpeechEncoder, TextConfig, TextEncoder
 from outline import TESTING_KINDS, TRAINING_KINDS
 from segment import SegmentConfig
 from spoken_english import SpokenEnglish
+from variants import WHOLE
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "hello"]
 
@@ -88,3 +91,16 @@ def test_an_encoder_that_hears_no_session_serves_every_fold(data, tmp_path, enco
         kinds = SpokenEnglish(data, tmp_path, 0, "cpu", Backbones("student-unscored")).documents(fold)
         assert {len(of_kind) for of_kind in kinds.values()} == {20, 40}
     assert encoders == [("student-unscored", None)]
+
+
+def test_a_task_learnt_in_another_way_has_fits_of_its_own(data, tmp_path):
+    collection = SpokenEnglish(data, tmp_path, 0, "cpu")
+    other = replace(collection, targets=[replace(t, weight=2.0) for t in collection.targets])
+    assert fit_name(other, WHOLE) != fit_name(collection, WHOLE) == fit_name(replace(collection), WHOLE)
+
+
+def test_the_lowest_fluency_is_at_risk_and_scores_stand_beside_the_classes(data, tmp_path):
+    truth = SpokenEnglish(data, tmp_path, 0, "cpu").truth()
+    assert truth["fluency"].scores[:4].tolist() == [7.0, 8.0, 8.0, 9.0]
+    assert truth["fluency"].classes[:4].tolist() == [0, 1, 1, 1]
+    assert truth["proficiency"].classes[:4].tolist() == [0, 1, 1, 2]
