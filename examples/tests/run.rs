@@ -21,7 +21,7 @@ fn classify_prints_a_label_and_its_probabilities_for_each_task() {
     let lines: Vec<&str> = stdout_of(&output).lines().collect();
     let tasks = [
         ("proficiency", &["basic", "intermediate", "proficient"][..]),
-        ("fluency", &["fluent", "at_risk"]),
+        ("fluency", &["at_risk", "fluent"]),
     ];
     let mut rest = &lines[..];
     for (name, labels) in tasks {

@@ -48,7 +48,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
 fn a_bundle_unlike_the_reference_exits_with_8_and_names_the_stage() {
     let folder = TempDir::new().unwrap();
     let [golden, out] = ["golden.safetensors", "bundle"].map(|n| folder.path().join(n));
-    perturbed_golden("int8/text_only/head/fluency", 1, 1e-2, &golden);
+    perturbed_golden("int8/text_only/gates", 1, 1e-2, &golden);
     let output = run([
         checkpoint().as_os_str(),
         out.as_os_str(),
@@ -57,6 +57,6 @@ fn a_bundle_unlike_the_reference_exits_with_8_and_names_the_stage() {
     ]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(8), "{stderr}");
-    assert!(stderr.contains(r#"stage "head/fluency", document "text_only", index 1"#), "{stderr}");
+    assert!(stderr.contains(r#"stage "gates", document "text_only", index 1"#), "{stderr}");
     assert!(output.stdout.is_empty() && !out.exists());
 }
