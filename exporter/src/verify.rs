@@ -18,7 +18,8 @@ use self::stages::{Presence, Stages};
 use crate::error::{ErrorKind, Result};
 use crate::fusion::Modality;
 
-/// Largest difference of a stage that was fed its golden input.
+/// Largest difference of a stage that was fed its golden input; where its numbers go beyond 26, 32 of the last places of
+/// the largest.
 pub const STAGE_TOLERANCE: f32 = 1e-4;
 
 /// Largest difference of a probability at the end of the chain.
@@ -258,7 +259,7 @@ impl Check<'_> {
         self.agree(stage, ours, &reference, STAGE_TOLERANCE)
     }
 
-    /// Absolute differences, all within the tolerance; a NaN on either side is not.
+    /// Absolute differences, all within what is [`allowed`]; a NaN on either side is not.
     fn agree(
         &mut self,
         stage: &str,
@@ -274,6 +275,7 @@ impl Check<'_> {
                 format!("{}", ours.len()),
             ));
         }
+        let tolerance = allowed(tolerance, reference);
         let differences = ours.iter().zip(reference).map(|(a, b)| (a - b).abs());
         // total_cmp orders NaN above every number
         let worst = differences.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
@@ -295,5 +297,31 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Float32 has 24 bits: where numbers reach 70, two right ways to add them up differ by more than a fixed 1e-4.
+fn allowed(tolerance: f32, reference: &[f32]) -> f32 {
+    const LAST_PLACES: f32 = 32.0;
+    let largest = reference.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    tolerance.max(LAST_PLACES * f32::EPSILON * largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_of_large_numbers_may_differ_by_their_last_places_and_others_by_the_tolerance() {
+        let rows: [(&[f32], f32); 4] = [
+            (&[], STAGE_TOLERANCE),
+            (&[3.0, -26.0], STAGE_TOLERANCE),
+            (&[-0.5, -64.0], 2f32.powi(-12)),
+            (&[f32::NAN], STAGE_TOLERANCE),
+        ];
+        for (reference, expected) in rows {
+            let found = allowed(STAGE_TOLERANCE, reference);
+            assert_eq!(found.to_bits(), expected.to_bits(), "{reference:?}: {found}");
+        }
     }
 }
