@@ -50,7 +50,7 @@ TARGETS = [
     Target(TaskConfig("proficiency", "ordinal", ["basic", "intermediate", "proficient"]), LEVELS, scale=SCALE),
     Target(TaskConfig("fluency", "ordinal", ["at_risk", "fluent"]), (AT_RISK_BELOW,), weight=0.5, scale=SCALE),
 ]
-SCORES = {"proficiency": "total", "fluency": "fluency"}  # the experts', by task
+SCORE_OF = {"proficiency": "total", "fluency": "fluency"}  # the experts', by task
 CREDIT = "speechocean762 (Zhang et al. 2021), CC BY 4.0"
 LICENCE = "CC-BY-4.0"
 HEARD_BY_ALL = ("distill", "spoken-english")  # of the data's folders: by every alignment head
@@ -131,7 +131,7 @@ class SpokenEnglish(Collection):
 
     def truth(self) -> dict[str, Truth]:
         every = sessions(self.data)
-        scores = {task: [s.mean_scores[name] for s in every] for task, name in SCORES.items()}
+        scores = {task: [s.mean_scores[name] for s in every] for task, name in SCORE_OF.items()}
         return {t.name: Truth(t.classes(scores[t.name]), np.array(scores[t.name])) for t in self.targets}
 
     def folds(self, cut: int) -> np.ndarray:
@@ -193,10 +193,10 @@ def read(outlines: list[Outline], encoder: TextRows) -> list[dict]:
 
 
 def documents(every: list[Session], outlines: list[Outline], audio: list[dict], text: list[dict]) -> list[Document]:
-    """What is learnt of a document are the mean scores of the utterances in it."""
+    """What is learnt of a document is what its utterances were scored on average."""
     result = []
     for outline, a, t in zip(outlines, audio, text):
         scores = [every[outline.session].utterances[i]["scores"] for i in outline.utterances]
-        targets = {task: float(np.mean([np.mean(s[name]) for s in scores])) for task, name in SCORES.items()}
+        targets = {task: float(np.mean([np.mean(s[name]) for s in scores])) for task, name in SCORE_OF.items()}
         result.append(Document(outline.session, outline.session, **a, **t, targets=targets))
     return result
