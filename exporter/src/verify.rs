@@ -34,7 +34,7 @@ pub struct Comparison {
     pub values: usize,
     /// Largest difference.
     pub largest: f32,
-    /// Largest difference allowed.
+    /// Largest difference allowed in any of the documents.
     pub tolerance: f32,
 }
 
@@ -290,6 +290,7 @@ impl Check<'_> {
             Some(known) => {
                 known.values += ours.len();
                 known.largest = known.largest.max(largest);
+                known.tolerance = known.tolerance.max(tolerance);
             }
             None => {
                 let stage = stage.to_owned();

@@ -157,7 +157,8 @@ def asked_for(a: argparse.Namespace, device: str) -> tuple[SpokenEnglish | Liste
     schedule = Schedule(held_out=HELD_OUT if a.early_stopping else 0.0)
     facts = {"schedule": schedule, "licence": a.licence, "credits": a.credit}
     collection = Listed(a.data, a.tasks, a.encoders, name, a.cache, a.seed, device, **facts)
-    print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
+    if not devices.rank():
+        print(f"{len(collection.entries)} documents in {len({e.group for e in collection.entries})} groups, {device}")
     return collection, a.cuts, a.out or a.data.with_suffix("") / "checkpoint"
 
 
