@@ -1,11 +1,12 @@
 //! The graph `alignment`: character posteriors of the speech encoder's frames.
 
-use hilbert_formats::manifest::{Dtype, Weights};
+use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::{AlignmentConfig, Checkpoint};
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, int};
 use crate::layers::EPSILON;
+use crate::recipe::Recipe;
 use crate::speech::convolution;
 
 /// Builds `alignment`: `frames [F, D]`, zeros beyond the segment's end -> `log_posteriors [F, CLASSES]`.
@@ -17,11 +18,11 @@ use crate::speech::convolution;
 pub fn alignment(
     checkpoint: &Checkpoint,
     head: &AlignmentConfig,
-    weights: Weights,
+    recipe: &Recipe,
 ) -> Result<Graph> {
     let speech = &checkpoint.config().model.speech;
     let count = speech.frames / speech.reduction();
-    let mut g = GraphBuilder::new("alignment", checkpoint, weights);
+    let mut g = GraphBuilder::new("alignment", checkpoint, recipe);
     let frames = g.input("frames", Dtype::F32, &[count, speech.width]);
     let x = g.layer_norm("alignment.norm", &frames, EPSILON)?;
     let x = g.linear("alignment.reduce", &x)?;

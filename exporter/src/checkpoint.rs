@@ -21,6 +21,8 @@ pub use self::config::{
 };
 pub use self::layout::tensors;
 use crate::error::{ErrorKind, Result};
+use crate::quantize::is_quantised;
+use crate::speech::POSITIONS;
 
 /// The schema this exporter reads.
 pub const SCHEMA: &str = "hilbert.checkpoint/1";
@@ -120,6 +122,18 @@ impl Checkpoint {
         &self.sha256
     }
 
+    /// Shapes of the tensors that are large enough for int8, by name: the checkpoint's, and `speech.positions`, which the
+    /// exporter computes.
+    #[must_use]
+    pub fn quantisable(&self) -> BTreeMap<String, Vec<usize>> {
+        let config = &self.config;
+        let mut tensors = tensors(&config.model, config.alignment.as_ref());
+        let speech = &config.model.speech;
+        tensors.insert(POSITIONS.into(), vec![speech.frames / 2, speech.width]);
+        tensors.retain(|_, shape| is_quantised(shape));
+        tensors
+    }
+
     /// The tensor of this name.
     ///
     /// # Errors
@@ -140,7 +154,8 @@ fn read_config(path: &Path) -> Result<Config> {
         schema: String,
     }
     let bytes = read(path)?;
-    let json = |source| ErrorKind::Json { path: path.into(), source };
+    let what = "a checkpoint's configuration";
+    let json = |source| ErrorKind::Json { path: path.into(), what, source };
     let stated: Stated = serde_json::from_slice(&bytes).map_err(json)?;
     if stated.schema != SCHEMA {
         let command = "models/reference/train.py";

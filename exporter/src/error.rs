@@ -28,6 +28,7 @@ impl Error {
             | ErrorKind::Schema { .. }
             | ErrorKind::SafeTensors { .. }
             | ErrorKind::Checkpoint { .. }
+            | ErrorKind::Recipe { .. }
             | ErrorKind::GoldenTensor { .. }
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
@@ -59,11 +60,13 @@ pub enum ErrorKind {
         /// Why.
         source: io::Error,
     },
-    /// `config.json` is not what this exporter reads.
-    #[error("{path}: not a checkpoint's configuration", path = path.display())]
+    /// A JSON file is not what this exporter reads.
+    #[error("{path}: not {what}", path = path.display())]
     Json {
         /// The file.
         path: PathBuf,
+        /// What it should be.
+        what: &'static str,
         /// Where and why.
         source: serde_json::Error,
     },
@@ -92,6 +95,12 @@ pub enum ErrorKind {
     Checkpoint {
         /// Folder of the checkpoint.
         path: PathBuf,
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// A recipe does not fit the checkpoint.
+    #[error("{}", problems.join("\n  "))]
+    Recipe {
         /// One line each.
         problems: Vec<String>,
     },

@@ -8,14 +8,15 @@ use hilbert_formats::manifest::Weights;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::package::Package;
+use crate::recipe::Recipe;
 use crate::verify::{self, Comparison, Golden};
 
 /// What an export may choose.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How weights are stored. Default: int8.
-    pub weights: Weights,
+    /// How weights are stored. Default: all that are large enough as int8.
+    pub recipe: Recipe,
     /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
     pub golden: Option<PathBuf>,
     /// Name of the bundle. Default: the checkpoint's.
@@ -28,7 +29,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { weights: Weights::Int8, golden: None, name: None, bundle_version: 1, force: false }
+        Self {
+            recipe: Recipe::uniform(Weights::Int8),
+            golden: None,
+            name: None,
+            bundle_version: 1,
+            force: false,
+        }
     }
 }
 
@@ -39,6 +46,8 @@ pub struct Report {
     pub name: String,
     /// How its weights are stored.
     pub weights: Weights,
+    /// The golden set compared with: another than `weights` where the recipe mixes both.
+    pub compared: Weights,
     /// Every file beside the manifest and its size in bytes.
     pub files: Vec<(String, u64)>,
     /// Every stage compared; empty without a golden file.
@@ -57,25 +66,36 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
     let bytes = golden.as_ref().map(Golden::bytes);
-    let package = Package::new(&checkpoint, options.weights, name, options.bundle_version, bytes)?;
+    let package = Package::new(&checkpoint, &options.recipe, name, options.bundle_version, bytes)?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.folder())?;
+    // The reference knows two forms; graphs that mix them are proven as floats.
+    let compared = options.recipe.uniformly(&checkpoint.quantisable()).unwrap_or(Weights::F32);
     let comparisons = match &golden {
-        Some(golden) => verify::verify(&model, golden, options.weights)?,
+        Some(golden) if compared == package.manifest().weights => {
+            verify::verify(&model, golden, compared)?
+        }
+        Some(golden) => {
+            let floats = Recipe::uniform(Weights::F32);
+            let floats = Package::new(&checkpoint, &floats, name, options.bundle_version, None)?;
+            verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?
+        }
         None => Vec::new(),
     };
     drop(model);
     staged.commit()?;
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
-    Ok(Report { name: name.into(), weights: options.weights, files, comparisons })
+    let weights = package.manifest().weights;
+    Ok(Report { name: name.into(), weights, compared, files, comparisons })
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weights = match self.weights {
+        let name = |weights| match weights {
             Weights::F32 => "f32",
             Weights::Int8 => "int8",
         };
+        let weights = name(self.weights);
         let total: u64 = self.files.iter().map(|(_, bytes)| bytes).sum();
         writeln!(f, "{}: {weights} weights, {} files, {total} bytes", self.name, self.files.len())?;
         for (path, bytes) in &self.files {
@@ -84,9 +104,11 @@ impl fmt::Display for Report {
         if self.comparisons.is_empty() {
             return writeln!(f, "opened with the runtime; not compared: no golden file was given");
         }
+        let compared = name(self.compared);
+        let form = if compared == weights { "" } else { " in its f32 form" };
         writeln!(
             f,
-            "opened with the runtime and compared with the {weights} golden set; largest differences:"
+            "opened with the runtime and{form} compared with the {compared} golden set; largest differences:"
         )?;
         for c in &self.comparisons {
             writeln!(

@@ -1,11 +1,12 @@
 //! The graphs of the fusion: projections, cross-attention over blocks, what follows the merge, and the document vector.
 
-use hilbert_formats::manifest::{Dtype, Weights};
+use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, Value};
 use crate::layers::EPSILON;
+use crate::recipe::Recipe;
 
 /// Rows of one block of queries or keys.
 pub const BLOCK: usize = 64;
@@ -57,13 +58,13 @@ impl Modality {
 ///
 /// # Errors
 /// A tensor that is not there: a fault of the exporter, as everywhere below.
-pub fn project(checkpoint: &Checkpoint, weights: Weights, modality: Modality) -> Result<Graph> {
+pub fn project(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> Result<Graph> {
     let config = &checkpoint.config().model.fusion;
     let width = match modality {
         Modality::Audio => config.audio_row,
         Modality::Text => config.text_row,
     };
-    let mut g = GraphBuilder::new(format!("project_{}", modality.name()), checkpoint, weights);
+    let mut g = GraphBuilder::new(format!("project_{}", modality.name()), checkpoint, recipe);
     let row = g.input("row", Dtype::F32, &[1, width]);
     let position = g.input("position", Dtype::F32, &[1, config.width]);
     let name = format!("fusion.project_{}", modality.name());
@@ -84,10 +85,10 @@ pub fn project(checkpoint: &Checkpoint, weights: Weights, modality: Modality) ->
 ///
 /// # Errors
 /// As [`project`].
-pub fn cross(checkpoint: &Checkpoint, weights: Weights, modality: Modality) -> Result<Graph> {
+pub fn cross(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> Result<Graph> {
     let config = &checkpoint.config().model.fusion;
     let heads = config.heads;
-    let mut g = GraphBuilder::new(format!("cross_{}", modality.name()), checkpoint, weights);
+    let mut g = GraphBuilder::new(format!("cross_{}", modality.name()), checkpoint, recipe);
     let [query_rows, key_rows] =
         ["query_rows", "key_rows"].map(|n| g.input(n, Dtype::F32, &[BLOCK, config.width]));
     let bias = g.input("bias", Dtype::F32, &[BLOCK]);
@@ -115,9 +116,9 @@ pub fn cross(checkpoint: &Checkpoint, weights: Weights, modality: Modality) -> R
 ///
 /// # Errors
 /// As [`project`].
-pub fn finish(checkpoint: &Checkpoint, weights: Weights, modality: Modality) -> Result<Graph> {
+pub fn finish(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> Result<Graph> {
     let width = checkpoint.config().model.fusion.width;
-    let mut g = GraphBuilder::new(format!("finish_{}", modality.name()), checkpoint, weights);
+    let mut g = GraphBuilder::new(format!("finish_{}", modality.name()), checkpoint, recipe);
     let [attended, rows] = ["attended", "rows"].map(|n| g.input(n, Dtype::F32, &[BLOCK, width]));
     let name = format!("fusion.cross_{}", modality.name());
     let y = g.linear(&format!("{name}.output"), &attended)?;
@@ -138,9 +139,9 @@ pub fn finish(checkpoint: &Checkpoint, weights: Weights, modality: Modality) -> 
 ///
 /// # Errors
 /// As [`project`].
-pub fn join(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
+pub fn join(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let width = checkpoint.config().model.fusion.width;
-    let mut g = GraphBuilder::new("join", checkpoint, weights);
+    let mut g = GraphBuilder::new("join", checkpoint, recipe);
     let [audio, text, cross_audio, cross_text] =
         ["audio", "text", "cross_audio", "cross_text"].map(|n| g.input(n, Dtype::F32, &[1, width]));
     let presence = g.input("presence", Dtype::F32, &[1, 2]);

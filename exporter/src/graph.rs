@@ -6,7 +6,7 @@ mod weights;
 
 use std::collections::BTreeSet;
 
-use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry, Weights};
+use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
 use prost::Message;
 
 use crate::checkpoint::Checkpoint;
@@ -15,6 +15,7 @@ use crate::onnx::{
     NodeProto, OPSET, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
 };
+use crate::recipe::Recipe;
 
 /// A finished graph.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +48,7 @@ impl Value {
 pub struct GraphBuilder<'a> {
     name: String,
     checkpoint: &'a Checkpoint,
-    weights: Weights,
+    recipe: &'a Recipe,
     inputs: Vec<TensorEntry>,
     outputs: Vec<TensorEntry>,
     graph: GraphProto,
@@ -55,15 +56,15 @@ pub struct GraphBuilder<'a> {
 }
 
 impl<'a> GraphBuilder<'a> {
-    /// An empty graph of this name whose weights come from `checkpoint` and are stored as `weights` says.
+    /// An empty graph of this name whose weights come from `checkpoint` and are stored as `recipe` says.
     #[must_use]
-    pub fn new(name: impl Into<String>, checkpoint: &'a Checkpoint, weights: Weights) -> Self {
+    pub fn new(name: impl Into<String>, checkpoint: &'a Checkpoint, recipe: &'a Recipe) -> Self {
         let name = name.into();
         let graph = GraphProto { name: Some(name.clone()), ..GraphProto::default() };
         Self {
             name,
             checkpoint,
-            weights,
+            recipe,
             inputs: Vec::new(),
             outputs: Vec::new(),
             graph,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use hilbert_exporter::{Options, export};
+use hilbert_exporter::{Options, Recipe, Result, export};
 use hilbert_formats::manifest::Weights;
 
 /// Exit code: the report could not be written.
@@ -31,6 +31,9 @@ struct Arguments {
     /// How weights are stored
     #[arg(long, value_enum, default_value = "int8")]
     weights: WeightsArgument,
+    /// Recipe in place of --weights: which tensors are stored how
+    #[arg(long, value_name = "FILE", conflicts_with = "weights")]
+    recipe: Option<PathBuf>,
     /// Golden file of the same checkpoint: compared with, and carried along in the bundle
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
@@ -54,26 +57,27 @@ enum WeightsArgument {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let outcome = run(Arguments::parse());
+    outcome.unwrap_or_else(|error| {
+        eprintln!("hilbert-export: {}", chain(&error));
+        ExitCode::from(error.code())
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let mut options = Options::default();
-    options.weights = match arguments.weights {
-        WeightsArgument::Int8 => Weights::Int8,
-        WeightsArgument::F32 => Weights::F32,
+    options.recipe = match (arguments.recipe, arguments.weights) {
+        (Some(path), _) => Recipe::open(&path)?,
+        (None, WeightsArgument::Int8) => Recipe::uniform(Weights::Int8),
+        (None, WeightsArgument::F32) => Recipe::uniform(Weights::F32),
     };
     options.golden = arguments.golden;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
     options.force = arguments.force;
-    match export(&arguments.checkpoint, &arguments.out, &options) {
-        Ok(report) => match write!(io::stdout().lock(), "{report}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(OUTPUT_NOT_WRITTEN),
-        },
-        Err(error) => {
-            eprintln!("hilbert-export: {}", chain(&error));
-            ExitCode::from(error.code())
-        }
-    }
+    let report = export(&arguments.checkpoint, &arguments.out, &options)?;
+    let written = write!(io::stdout().lock(), "{report}");
+    Ok(written.map_or(ExitCode::from(OUTPUT_NOT_WRITTEN), |()| ExitCode::SUCCESS))
 }
 
 /// An error and its causes, outermost first.

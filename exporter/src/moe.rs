@@ -1,18 +1,19 @@
 //! The graphs of the mixture of experts: router, one graph an expert, one a task's head.
 
-use hilbert_formats::manifest::{Dtype, Weights};
+use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::{Checkpoint, TaskConfig};
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder};
+use crate::recipe::Recipe;
 
 /// Builds `router`: `document [1, 3 D]` -> `gates [K, E]`, one softmax a task, before the threshold.
 ///
 /// # Errors
 /// A tensor that is not there: a fault of the exporter, as everywhere below.
-pub fn router(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
+pub fn router(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let config = &checkpoint.config().model;
-    let mut g = GraphBuilder::new("router", checkpoint, weights);
+    let mut g = GraphBuilder::new("router", checkpoint, recipe);
     let document = g.input("document", Dtype::F32, &[1, 3 * config.fusion.width]);
     let logits = g.linear_without_bias("moe.router", &document)?;
     let logits = g.reshape(&logits, &[config.tasks.len(), config.experts.count]);
@@ -25,9 +26,9 @@ pub fn router(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
 ///
 /// # Errors
 /// As [`router`].
-pub fn expert(checkpoint: &Checkpoint, weights: Weights, index: usize) -> Result<Graph> {
+pub fn expert(checkpoint: &Checkpoint, recipe: &Recipe, index: usize) -> Result<Graph> {
     let width = checkpoint.config().model.fusion.width;
-    let mut g = GraphBuilder::new(format!("expert_{index}"), checkpoint, weights);
+    let mut g = GraphBuilder::new(format!("expert_{index}"), checkpoint, recipe);
     let document = g.input("document", Dtype::F32, &[1, 3 * width]);
     let output = g.feed_forward(&format!("moe.experts.{index}"), &document)?;
     g.output("output", &output);
@@ -38,9 +39,9 @@ pub fn expert(checkpoint: &Checkpoint, weights: Weights, index: usize) -> Result
 ///
 /// # Errors
 /// As [`router`].
-pub fn head(checkpoint: &Checkpoint, weights: Weights, task: &TaskConfig) -> Result<Graph> {
+pub fn head(checkpoint: &Checkpoint, recipe: &Recipe, task: &TaskConfig) -> Result<Graph> {
     let width = checkpoint.config().model.experts.width;
-    let mut g = GraphBuilder::new(format!("head_{}", task.name), checkpoint, weights);
+    let mut g = GraphBuilder::new(format!("head_{}", task.name), checkpoint, recipe);
     let mixed = g.input("mixed", Dtype::F32, &[1, width]);
     let output = g.linear(&format!("moe.heads.{}", task.name), &mixed)?;
     g.output("output", &output);

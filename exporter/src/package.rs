@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hilbert_formats::bundle::{MANIFEST, sha256};
+use hilbert_formats::bundle::{Bundle, MANIFEST, sha256};
 use hilbert_formats::manifest::{
     Alignment, Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task,
     Text, Weights,
@@ -17,6 +17,7 @@ use crate::checkpoint::{AlignmentConfig, Checkpoint, Config};
 use crate::error::{ErrorKind, Result};
 use crate::fusion::{self, BLOCK, Modality};
 use crate::graph::Graph;
+use crate::recipe::Recipe;
 use crate::{alignment, moe, speech, text};
 
 const VOCABULARY: &str = "vocab.txt";
@@ -38,15 +39,20 @@ impl Package {
     /// `golden`: the content of a golden file that the bundle carries along; it is listed as optional.
     ///
     /// # Errors
-    /// [`ErrorKind::Manifest`] where the checkpoint's facts, the name or the version are not what a manifest may hold.
+    /// [`ErrorKind::Recipe`] for rules that name no tensor; [`ErrorKind::Manifest`] where the checkpoint's facts, the name or the version are not what a manifest may hold.
     pub fn new(
         checkpoint: &Checkpoint,
-        weights: Weights,
+        recipe: &Recipe,
         name: &str,
         bundle_version: u32,
         golden: Option<&[u8]>,
     ) -> Result<Self> {
-        let graphs = graphs(checkpoint, weights)?;
+        let tensors = checkpoint.quantisable();
+        let problems = recipe.problems(&tensors);
+        if !problems.is_empty() {
+            return Err(ErrorKind::Recipe { problems }.into());
+        }
+        let graphs = graphs(checkpoint, recipe)?;
         let entries = graphs.iter().map(|g| (g.name.clone(), g.entry.clone())).collect();
         let mut files: Vec<_> = graphs.into_iter().map(|g| (g.entry.file, g.bytes)).collect();
         files.push((VOCABULARY.into(), checkpoint.vocabulary().to_vec()));
@@ -58,7 +64,7 @@ impl Package {
             schema: SCHEMA.into(),
             name: name.into(),
             bundle_version,
-            weights,
+            weights: if recipe.any_int8(&tensors) { Weights::Int8 } else { Weights::F32 },
             licence: config.licence.clone(),
             provenance: Provenance {
                 checkpoint_sha256: checkpoint.sha256().into(),
@@ -117,6 +123,16 @@ impl Package {
     #[must_use]
     pub fn files(&self) -> &[(String, Vec<u8>)] {
         &self.files
+    }
+
+    /// The bundle, in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Manifest`], which only a fault of the exporter can cause.
+    pub fn bundle(&self) -> Result<Bundle> {
+        let mut files = self.files.clone();
+        files.push((MANIFEST.into(), self.manifest.to_json().into()));
+        Ok(Bundle::from_owned(files).map_err(|source| ErrorKind::Manifest { source })?)
     }
 
     /// Writes the bundle beside `target`; [`Staged::commit`] puts it there.
@@ -190,27 +206,25 @@ impl Drop for Staged {
     }
 }
 
-fn graphs(checkpoint: &Checkpoint, weights: Weights) -> Result<Vec<Graph>> {
+fn graphs(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Vec<Graph>> {
     let config = &checkpoint.config().model;
-    let mut graphs = vec![
-        speech::speech_encoder(checkpoint, weights)?,
-        text::text_encoder(checkpoint, weights)?,
-    ];
+    let mut graphs =
+        vec![speech::speech_encoder(checkpoint, recipe)?, text::text_encoder(checkpoint, recipe)?];
     if let Some(head) = &checkpoint.config().alignment {
-        graphs.push(alignment::alignment(checkpoint, head, weights)?);
+        graphs.push(alignment::alignment(checkpoint, head, recipe)?);
     }
     for modality in Modality::BOTH {
-        graphs.push(fusion::project(checkpoint, weights, modality)?);
-        graphs.push(fusion::cross(checkpoint, weights, modality)?);
-        graphs.push(fusion::finish(checkpoint, weights, modality)?);
+        graphs.push(fusion::project(checkpoint, recipe, modality)?);
+        graphs.push(fusion::cross(checkpoint, recipe, modality)?);
+        graphs.push(fusion::finish(checkpoint, recipe, modality)?);
     }
-    graphs.push(fusion::join(checkpoint, weights)?);
-    graphs.push(moe::router(checkpoint, weights)?);
+    graphs.push(fusion::join(checkpoint, recipe)?);
+    graphs.push(moe::router(checkpoint, recipe)?);
     for i in 0..config.experts.count {
-        graphs.push(moe::expert(checkpoint, weights, i)?);
+        graphs.push(moe::expert(checkpoint, recipe, i)?);
     }
     for task in &config.tasks {
-        graphs.push(moe::head(checkpoint, weights, task)?);
+        graphs.push(moe::head(checkpoint, recipe, task)?);
     }
     Ok(graphs)
 }

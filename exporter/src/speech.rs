@@ -2,15 +2,19 @@
 
 use std::f64::consts::PI;
 
-use hilbert_formats::manifest::{Dtype, Weights};
+use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, Value, ints};
 use crate::layers::{EPSILON, LayerForm};
+use crate::recipe::Recipe;
 
 /// Floor of the variance over frames.
 const VARIANCE_FLOOR: f32 = 1e-6;
+
+/// Name of the table of positions, which is computed and in no checkpoint.
+pub const POSITIONS: &str = "speech.positions";
 
 /// Builds `speech_encoder`: `log_mel [1, M, T]`, `mask [1, T]` (1 real, 0 padding) -> `row [1, 2 D]`, and where the
 /// checkpoint has an alignment head, which reads them, `frames [F, D]`, zeros at padding.
@@ -19,10 +23,10 @@ const VARIANCE_FLOOR: f32 = 1e-6;
 ///
 /// # Errors
 /// A tensor that is not there: a fault of the exporter.
-pub fn speech_encoder(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
+pub fn speech_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let config = &checkpoint.config().model.speech;
     let (frames, width) = (config.frames / 2, config.width);
-    let mut g = GraphBuilder::new("speech_encoder", checkpoint, weights);
+    let mut g = GraphBuilder::new("speech_encoder", checkpoint, recipe);
     let log_mel = g.input("log_mel", Dtype::F32, &[1, config.n_mels, config.frames]);
     let mask = g.input("mask", Dtype::F32, &[1, config.frames]);
 
@@ -35,7 +39,7 @@ pub fn speech_encoder(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph
     let at: Vec<f64> = (0..frames).map(|t| t as f64).collect();
     let table =
         Tensor { shape: vec![frames, width], values: sinusoids(&at, width, 2.0 * PI, 2e4 * PI) };
-    let positions = g.rows("speech.positions", &table, frames);
+    let positions = g.rows(POSITIONS, &table, frames);
     let mut x = g.binary("Add", &x, &positions);
 
     let mut mask = every_second(&mut g, &mask);

@@ -1,11 +1,12 @@
 //! The graph `text_encoder`: a BERT-style encoder and the mean over the real tokens of its last layer.
 
-use hilbert_formats::manifest::{Dtype, Weights};
+use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder};
 use crate::layers::{BERT_EPSILON, LayerForm};
+use crate::recipe::Recipe;
 
 /// Builds `text_encoder`: `tokens [1, L]` i64, `mask [1, L]` (1 real, 0 padding) -> `row [1, D]`.
 ///
@@ -14,10 +15,10 @@ use crate::layers::{BERT_EPSILON, LayerForm};
 ///
 /// # Errors
 /// A tensor that is not there: a fault of the exporter.
-pub fn text_encoder(checkpoint: &Checkpoint, weights: Weights) -> Result<Graph> {
+pub fn text_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let config = &checkpoint.config().model.text;
     let length = config.max_tokens;
-    let mut g = GraphBuilder::new("text_encoder", checkpoint, weights);
+    let mut g = GraphBuilder::new("text_encoder", checkpoint, recipe);
     let tokens = g.input("tokens", Dtype::I64, &[1, length]);
     let mask = g.input("mask", Dtype::F32, &[1, length]);
 

@@ -10,6 +10,7 @@ mod stages;
 use std::fmt;
 use std::path::Path;
 
+use hilbert_formats::Bundle;
 use hilbert_formats::manifest::Weights;
 use hilbert_runtime::Model;
 
@@ -75,6 +76,15 @@ impl fmt::Display for Mismatch {
 pub fn open(folder: &Path) -> Result<Model> {
     Ok(Model::open(folder)
         .map_err(|source| ErrorKind::Runtime { stage: "opening it".into(), source })?)
+}
+
+/// Loads a bundle with the runtime, every graph of it.
+///
+/// # Errors
+/// [`ErrorKind::Runtime`].
+pub fn load(bundle: &Bundle) -> Result<Model> {
+    Ok(Model::from_bundle(bundle)
+        .map_err(|source| ErrorKind::Runtime { stage: "loading it".into(), source })?)
 }
 
 /// Compares every graph of `model`, and the chain of all of them, with the golden set of `weights`.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use hilbert_exporter::{Options, export};
+use hilbert_exporter::{Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::transcript::{Cue, CueTimes, Transcript, TranscriptFormat};
 use hilbert_formats::wav::WavReader;
@@ -119,7 +119,7 @@ impl Forms {
         let folder = tempfile::tempdir().unwrap();
         let classifiers = [Weights::F32, Weights::Int8].map(|weights| {
             let mut options = Options::default();
-            options.weights = weights;
+            options.recipe = Recipe::uniform(weights);
             let out = folder.path().join(format!("{weights:?}"));
             export(&checkpoint, &out, &options).unwrap();
             Classifier::new(Model::open(&out).unwrap()).unwrap()

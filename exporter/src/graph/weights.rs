@@ -1,12 +1,10 @@
-//! Constants of a graph. Whether a weight is stored as int8 is decided here and nowhere else.
-
-use hilbert_formats::manifest::Weights;
+//! Constants of a graph. Whether a weight is stored as int8, the recipe decides.
 
 use super::{GraphBuilder, Value, int, signed};
 use crate::checkpoint::Tensor;
 use crate::error::{ErrorKind, Result};
 use crate::onnx::{DataType, TensorProto};
-use crate::quantize::{is_quantised, quantise};
+use crate::quantize::quantise;
 
 impl GraphBuilder<'_> {
     /// The matrix of a linear layer, `[out, in]` in the checkpoint, as `[in, out]`; int8 scales belong to `out`.
@@ -22,7 +20,7 @@ impl GraphBuilder<'_> {
             );
         };
         let shape = [inputs, outputs];
-        if self.is_quantised(&tensor.shape) {
+        if self.recipe.is_int8(name, &tensor.shape) {
             let q = quantise(&tensor.values, outputs);
             return Ok(self.dequantised(
                 name,
@@ -52,7 +50,7 @@ impl GraphBuilder<'_> {
             *first = count.min(rows);
         }
         let kept = &tensor.values[..tensor.values.len() / rows * count.min(rows)];
-        if self.is_quantised(&tensor.shape) {
+        if self.recipe.is_int8(name, &tensor.shape) {
             let q = quantise(kept, shape[0]);
             return self.dequantised(name, &q.levels, &q.scales, &shape, 0);
         }
@@ -67,7 +65,7 @@ impl GraphBuilder<'_> {
         let tensor = self.checkpoint.tensor(name)?;
         let (rows, width) = (tensor.shape[0], tensor.shape[1]);
         let count = indices.shape[0];
-        if !self.is_quantised(&tensor.shape) {
+        if !self.recipe.is_int8(name, &tensor.shape) {
             let table = self.floats(name, &tensor.values, &tensor.shape);
             return Ok(self.node(
                 "Gather",
@@ -101,10 +99,6 @@ impl GraphBuilder<'_> {
     /// A scalar, stored once however often it is used.
     pub fn scalar(&mut self, value: f32) -> Value {
         self.floats(&format!("scalar_{value:e}"), &[value], &[])
-    }
-
-    fn is_quantised(&self, shape: &[usize]) -> bool {
-        self.weights == Weights::Int8 && is_quantised(shape)
     }
 
     /// `DequantizeLinear` over an int8 constant with one scale for each index of `axis`.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use hilbert_exporter::{Options, export};
+use hilbert_exporter::{Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::{Cue, Transcript, WavReader};
 use hilbert_runtime::{ChannelChoice, Classification, Classifier, Model, PcmFormat, Session};
@@ -28,7 +28,7 @@ fn exported(tiny: &Tiny, weights: Weights, folder: &TempDir) -> Model {
     let checkpoint = tiny.written();
     let target = folder.path().join("bundle");
     let mut options = Options::default();
-    options.weights = weights;
+    options.recipe = Recipe::uniform(weights);
     export(checkpoint.path(), &target, &options).unwrap();
     Model::open(&target).unwrap()
 }

@@ -1,11 +1,13 @@
 //! The folder that an export writes: whole or not at all, and never over something else.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
-use hilbert_exporter::{ErrorKind, Options, export};
+use hilbert_exporter::{ErrorKind, Options, Recipe, export};
 use hilbert_formats::Bundle;
+use hilbert_formats::manifest::Weights;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -103,6 +105,31 @@ fn nothing_but_a_bundle_is_ever_replaced() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(names(folder.path()), before);
     assert!(mixed.join("notes.txt").exists());
+}
+
+#[test]
+fn a_recipe_says_which_tensors_are_int8_and_one_that_names_none_is_refused() {
+    let (checkpoint, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let mut options = Options::default();
+    let sizes = |options: &Options, name: &str| {
+        let report = export(checkpoint.path(), &folder.path().join(name), options).unwrap();
+        (report.weights, report.files.into_iter().collect::<BTreeMap<_, _>>())
+    };
+    let (_, int8) = sizes(&options, "int8");
+    options.recipe = Recipe::uniform(Weights::F32);
+    let (weights, float) = sizes(&options, "float");
+    assert_eq!(weights, Weights::F32);
+    options.recipe = Recipe::int8_without(["text.*".into()]);
+    let (weights, mixed) = sizes(&options, "mixed");
+    assert_eq!(weights, Weights::Int8);
+    for (file, size) in &mixed {
+        let expected = if file == "text_encoder.onnx" { &float } else { &int8 };
+        assert_eq!(Some(size), expected.get(file), "{file}");
+    }
+    options.recipe = Recipe::int8_without(["txt.*".into()]);
+    let error = export(checkpoint.path(), &folder.path().join("none"), &options).unwrap_err();
+    let said = r#"recipe: found a rule for "txt.*", expected one that names a tensor large enough for int8"#;
+    assert_eq!((error.to_string().as_str(), error.code()), (said, 4));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hilbert_exporter::onnx::{DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use hilbert_exporter::quantize::is_quantised;
-use hilbert_exporter::{Checkpoint, Package};
+use hilbert_exporter::{Checkpoint, Package, Recipe};
 use hilbert_formats::manifest::{Dtype, TensorEntry, Weights};
 use prost::Message;
 use serde_json::{Value, json};
@@ -41,7 +41,14 @@ const OPERATORS: [&str; 24] = [
 
 fn package(tiny: &Tiny, weights: Weights) -> Package {
     let folder = tiny.written();
-    Package::new(&Checkpoint::open(folder.path()).unwrap(), weights, "tiny", 1, None).unwrap()
+    Package::new(
+        &Checkpoint::open(folder.path()).unwrap(),
+        &Recipe::uniform(weights),
+        "tiny",
+        1,
+        None,
+    )
+    .unwrap()
 }
 
 fn graphs(package: &Package) -> BTreeMap<String, GraphProto> {

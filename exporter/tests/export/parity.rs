@@ -3,7 +3,7 @@
 use std::fs;
 
 use hilbert_exporter::verify::{Golden, open, verify};
-use hilbert_exporter::{Checkpoint, ErrorKind, Options, export};
+use hilbert_exporter::{Checkpoint, ErrorKind, Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
 use tempfile::TempDir;
 
@@ -11,7 +11,7 @@ use crate::trained::{checkpoint, golden, perturbed_golden};
 
 fn options(weights: Weights) -> Options {
     let mut options = Options::default();
-    options.weights = weights;
+    options.recipe = Recipe::uniform(weights);
     options
 }
 
@@ -111,6 +111,17 @@ fn the_other_forms_golden_set_does_not_match() {
     let model = open(&target).unwrap();
     let error = verify(&model, &Golden::open(&golden()).unwrap(), Weights::F32).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Parity(_)), "{error}");
+}
+
+#[test]
+fn a_recipe_that_mixes_both_forms_is_compared_in_its_f32_form() {
+    let folder = TempDir::new().unwrap();
+    let mut options = Options::default();
+    options.recipe = Recipe::int8_without(["fusion.*".into()]);
+    options.golden = Some(golden());
+    let report = export(&checkpoint(), &folder.path().join("bundle"), &options).unwrap();
+    assert_eq!((report.weights, report.compared), (Weights::Int8, Weights::F32));
+    assert!(report.to_string().contains("in its f32 form compared with the f32 golden set"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct Bundle {
 
 enum Store {
     Folder(PathBuf),
-    Embedded(Vec<(String, &'static [u8])>),
+    Memory(Vec<(String, Cow<'static, [u8]>)>),
 }
 
 impl Bundle {
@@ -49,16 +49,28 @@ impl Bundle {
     /// # Errors
     /// As [`Bundle::open`], and [`FileProblem::Duplicate`] for a name that stands twice.
     pub fn from_files(files: &[(&str, &'static [u8])]) -> Result<Self> {
-        let files: Vec<_> = files.iter().map(|&(name, bytes)| (name.to_owned(), bytes)).collect();
+        let file = |&(name, bytes): &(&str, &'static [u8])| (name.to_owned(), bytes.into());
+        Self::in_memory(files.iter().map(file).collect())
+    }
+
+    /// A bundle whose files are in memory, named as in the manifest; one of them is [`MANIFEST`].
+    ///
+    /// # Errors
+    /// As [`Bundle::from_files`].
+    pub fn from_owned(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
+        Self::in_memory(files.into_iter().map(|(name, bytes)| (name, bytes.into())).collect())
+    }
+
+    fn in_memory(files: Vec<(String, Cow<'static, [u8]>)>) -> Result<Self> {
         for (i, (name, _)) in files.iter().enumerate() {
             if files[..i].iter().any(|(other, _)| other == name) {
                 return Err(bundle_error(name.clone(), FileProblem::Duplicate));
             }
         }
-        let Some(&(_, manifest)) = files.iter().find(|(name, _)| name == MANIFEST) else {
+        let Some((_, manifest)) = files.iter().find(|(name, _)| name == MANIFEST).cloned() else {
             return Err(bundle_error(MANIFEST.to_owned(), FileProblem::Missing));
         };
-        Self::new(manifest, Store::Embedded(files))
+        Self::new(&manifest, Store::Memory(files))
     }
 
     fn new(manifest: &[u8], store: Store) -> Result<Self> {
@@ -110,12 +122,11 @@ impl Bundle {
             Store::Folder(dir) => read_at_most(&dir.join(name), entry.bytes, entry.bytes)
                 .map_err(|cause| error(FileProblem::Io { cause }))?
                 .into(),
-            Store::Embedded(files) => files
+            Store::Memory(files) => files
                 .iter()
                 .find(|file| file.0 == name)
-                .map(|file| file.1)
-                .unwrap_or_default()
-                .into(),
+                .map(|file| file.1.clone())
+                .unwrap_or_default(),
         };
         // It may have changed since its size was asked for.
         if bytes.len() as u64 != entry.bytes {
@@ -131,18 +142,18 @@ impl Bundle {
     fn size(&self, name: &str) -> std::result::Result<u64, FileProblem> {
         match &self.store {
             Store::Folder(dir) => regular_file_size(&dir.join(name)),
-            Store::Embedded(files) => {
+            Store::Memory(files) => {
                 let file = files.iter().find(|file| file.0 == name);
                 file.map(|file| file.1.len() as u64).ok_or(FileProblem::Missing)
             }
         }
     }
 
-    /// The file's path, or its name where it is embedded.
+    /// The file's path, or its name where it is in memory.
     fn shown(&self, name: &str) -> String {
         match &self.store {
             Store::Folder(dir) => file_name(&dir.join(name)),
-            Store::Embedded(_) => name.to_owned(),
+            Store::Memory(_) => name.to_owned(),
         }
     }
 
@@ -155,7 +166,7 @@ impl Debug for Bundle {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let store = match &self.store {
             Store::Folder(dir) => format!("{}", dir.display()),
-            Store::Embedded(files) => format!("{} embedded files", files.len()),
+            Store::Memory(files) => format!("{} files in memory", files.len()),
         };
         f.debug_struct("Bundle")
             .field("name", &self.manifest.name)
