@@ -29,6 +29,9 @@ impl Error {
             | ErrorKind::SafeTensors { .. }
             | ErrorKind::Checkpoint { .. }
             | ErrorKind::Recipe { .. }
+            | ErrorKind::Calibration { .. }
+            | ErrorKind::Flac { .. }
+            | ErrorKind::Certificate { .. }
             | ErrorKind::GoldenTensor { .. }
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
@@ -37,7 +40,7 @@ impl Error {
             ErrorKind::Write { .. }
             | ErrorKind::TargetExists { .. }
             | ErrorKind::TargetNotBundle { .. } => 7,
-            ErrorKind::Parity(_) => 8,
+            ErrorKind::Parity(_) | ErrorKind::Gate { .. } => 8,
         }
     }
 }
@@ -103,6 +106,38 @@ pub enum ErrorKind {
     Recipe {
         /// One line each.
         problems: Vec<String>,
+    },
+    /// A calibration list or what it names cannot be used; a line each.
+    #[error("{path}: {count} problems:\n  {list}", path = path.display(), count = problems.len(), list = problems.join("\n  "))]
+    Calibration {
+        /// The list.
+        path: PathBuf,
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// A certificate is not of the graphs that are exported, or contradicts itself.
+    #[error("{path}: found {found}, expected {expected}", path = path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// The form that would ship decides otherwise than the floats.
+    #[error("the gate was missed:\n  {}\n--allow-miss writes the bundle all the same, and marks it", misses.join("\n  "))]
+    Gate {
+        /// What is beyond the limits, a line each.
+        misses: Vec<String>,
+    },
+    /// A recording is no FLAC file that can be read.
+    #[error("{path}: not a FLAC file", path = path.display())]
+    Flac {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: claxon::Error,
     },
     /// The golden file lacks a tensor or holds it in another shape or type.
     #[error("{path}: tensor {name:?}: found {found}, expected {expected}; run models/reference/golden.py again", path = path.display())]

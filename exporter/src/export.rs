@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 
 use hilbert_formats::manifest::Weights;
 
+use crate::calibration::evaluation::{Evaluation, list_sha256};
+use crate::calibration::gate::{Limits, misses};
+use crate::calibration::list::List;
+use crate::calibration::sensitivity::{rank, search};
+use crate::certificate::{CERTIFICATE, Certificate, Gate};
 use crate::checkpoint::Checkpoint;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::package::Package;
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::verify::{self, Comparison, Golden};
 
@@ -25,7 +31,38 @@ pub struct Options {
     pub bundle_version: u32,
     /// Whether a bundle at the target is replaced. Default: no.
     pub force: bool,
+    /// The gate. Default: none, and the certificate says that it was not evaluated.
+    pub gate: GateOptions,
 }
+
+/// Whether and how the gate is evaluated.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub enum GateOptions {
+    /// It is not.
+    #[default]
+    None,
+    /// It was: the certificate of an earlier export of the same graphs is carried along.
+    Certificate(PathBuf),
+    /// It is, on documents of this list.
+    Calibration(CalibrationOptions),
+}
+
+/// How the gate is evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalibrationOptions {
+    /// The list, as `train.py --data` reads it.
+    pub list: PathBuf,
+    /// Documents drawn of it.
+    pub documents: usize,
+    /// Folder that keeps what the encoders made of each recording.
+    pub cache: PathBuf,
+    /// Whether a bundle that misses is written, marked. If not, tensors are left out until it passes.
+    pub allow_miss: bool,
+}
+
+/// Documents of the gate where nothing else is asked for.
+pub const GATE_DOCUMENTS: usize = 2000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -35,6 +72,7 @@ impl Default for Options {
             name: None,
             bundle_version: 1,
             force: false,
+            gate: GateOptions::None,
         }
     }
 }
@@ -52,6 +90,8 @@ pub struct Report {
     pub files: Vec<(String, u64)>,
     /// Every stage compared; empty without a golden file.
     pub comparisons: Vec<Comparison>,
+    /// What is known of the decisions.
+    pub certificate: Certificate,
 }
 
 /// Exports the checkpoint in the folder `checkpoint` to the folder `target`.
@@ -61,16 +101,33 @@ pub struct Report {
 ///
 /// # Errors
 /// See [`crate::ErrorKind`]; [`crate::Error::code`] is the command's exit code.
-pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Report> {
+pub fn export(
+    checkpoint: &Path,
+    target: &Path,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Report> {
     let checkpoint = Checkpoint::open(checkpoint)?;
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
     let bytes = golden.as_ref().map(Golden::bytes);
-    let package = Package::new(&checkpoint, &options.recipe, name, options.bundle_version, bytes)?;
+    let (recipe, gate) = match &options.gate {
+        GateOptions::Calibration(calibration) => {
+            let (recipe, gate) = gated(&checkpoint, &options.recipe, calibration, progress)?;
+            (recipe, Some(gate))
+        }
+        _ => (options.recipe.clone(), None),
+    };
+    let package = Package::new(&checkpoint, &recipe, name, options.bundle_version, bytes)?;
+    let certificate = match &options.gate {
+        GateOptions::Certificate(path) => Certificate::open(path, package.manifest())?,
+        _ => Certificate::new(package.manifest(), recipe.floats(&checkpoint.quantisable()), gate),
+    };
+    let package = package.with_file(CERTIFICATE, certificate.to_json().into())?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.folder())?;
     // The reference knows two forms; graphs that mix them are proven as floats.
-    let compared = options.recipe.uniformly(&checkpoint.quantisable()).unwrap_or(Weights::F32);
+    let compared = recipe.uniformly(&checkpoint.quantisable()).unwrap_or(Weights::F32);
     let comparisons = match &golden {
         Some(golden) if compared == package.manifest().weights => {
             verify::verify(&model, golden, compared)?
@@ -86,7 +143,35 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
     staged.commit()?;
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
     let weights = package.manifest().weights;
-    Ok(Report { name: name.into(), weights, compared, files, comparisons })
+    Ok(Report { name: name.into(), weights, compared, files, comparisons, certificate })
+}
+
+/// The recipe that passes the gate, and how it does; with `allow_miss` the one that was given.
+fn gated(
+    checkpoint: &Checkpoint,
+    recipe: &Recipe,
+    options: &CalibrationOptions,
+    progress: Progress<'_>,
+) -> Result<(Recipe, Gate)> {
+    let CalibrationOptions { cache, documents, allow_miss, .. } = options;
+    let list = List::open(&options.list)?;
+    let limits = Limits::DEFAULT;
+    let mut evaluation = Evaluation::new(checkpoint, &list, *documents, cache, progress)?;
+    let (mut recipe, mut sensitivity) = (recipe.clone(), Vec::new());
+    let mut tasks = evaluation.measure(&recipe)?;
+    if !allow_miss && !misses(&tasks, &limits).is_empty() {
+        sensitivity = rank(checkpoint, &list, &recipe, cache, progress)?;
+        let found = search(&mut evaluation, &recipe, &sensitivity, &limits)?;
+        (recipe, tasks) = (found.recipe, found.measures);
+    }
+    let misses = misses(&tasks, &limits);
+    if !allow_miss && !misses.is_empty() {
+        return Err(ErrorKind::Gate { misses }.into());
+    }
+    let (list_sha256, recordings) = (list_sha256(&list)?, list.entries().len());
+    let documents = evaluation.documents();
+    let gate = Gate { list_sha256, recordings, documents, limits, tasks, misses, sensitivity };
+    Ok((recipe, gate))
 }
 
 impl fmt::Display for Report {
@@ -101,6 +186,7 @@ impl fmt::Display for Report {
         for (path, bytes) in &self.files {
             writeln!(f, "  {path:32} {bytes:>10}")?;
         }
+        write!(f, "{}", self.certificate)?;
         if self.comparisons.is_empty() {
             return writeln!(f, "opened with the runtime; not compared: no golden file was given");
         }

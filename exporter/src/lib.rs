@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod alignment;
+pub mod calibration;
+pub mod certificate;
 pub mod checkpoint;
 pub mod error;
 pub mod export;
@@ -15,6 +17,7 @@ pub mod layers;
 pub mod moe;
 pub mod onnx;
 pub mod package;
+pub mod progress;
 pub mod quantize;
 pub mod recipe;
 pub mod speech;
@@ -23,6 +26,6 @@ pub mod verify;
 
 pub use crate::checkpoint::Checkpoint;
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::export::{Options, Report, export};
+pub use crate::export::{CalibrationOptions, GateOptions, Options, Report, export};
 pub use crate::package::Package;
 pub use crate::recipe::Recipe;

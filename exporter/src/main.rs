@@ -4,12 +4,14 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use hilbert_exporter::{Options, Recipe, Result, export};
+use hilbert_exporter::export::GATE_DOCUMENTS;
+use hilbert_exporter::progress::silent;
+use hilbert_exporter::{CalibrationOptions, GateOptions, Options, Recipe, Result, export};
 use hilbert_formats::manifest::Weights;
 
 /// Exit code: the report could not be written.
@@ -43,6 +45,21 @@ struct Arguments {
     /// Version of the bundle's content
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     bundle_version: u32,
+    /// Recordings whose decisions prove the bundle: a list as train.py --data reads it
+    #[arg(long, value_name = "LIST.jsonl")]
+    calibration: Option<PathBuf>,
+    /// Documents drawn of the list
+    #[arg(long, value_name = "N", default_value_t = GATE_DOCUMENTS, requires = "calibration")]
+    documents: usize,
+    /// Folder that keeps what the encoders made of each recording; OUT.cache without it
+    #[arg(long, value_name = "FOLDER", requires = "calibration")]
+    cache: Option<PathBuf>,
+    /// Write a bundle that misses the gate, marked; without it tensors are left out of int8 until it passes
+    #[arg(long, requires = "calibration")]
+    allow_miss: bool,
+    /// Certificate of an earlier export of the same graphs, carried along
+    #[arg(long, value_name = "FILE", conflicts_with = "calibration")]
+    certificate: Option<PathBuf>,
     /// Replace the bundle that stands at OUT
     #[arg(long)]
     force: bool,
@@ -75,9 +92,26 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
     options.force = arguments.force;
-    let report = export(&arguments.checkpoint, &arguments.out, &options)?;
+    options.gate = match (arguments.calibration, arguments.certificate) {
+        (Some(list), _) => GateOptions::Calibration(CalibrationOptions {
+            list,
+            documents: arguments.documents,
+            cache: arguments.cache.unwrap_or_else(|| beside(&arguments.out)),
+            allow_miss: arguments.allow_miss,
+        }),
+        (None, Some(certificate)) => GateOptions::Certificate(certificate),
+        (None, None) => GateOptions::None,
+    };
+    let report = export(&arguments.checkpoint, &arguments.out, &options, &silent)?;
     let written = write!(io::stdout().lock(), "{report}");
     Ok(written.map_or(ExitCode::from(OUTPUT_NOT_WRITTEN), |()| ExitCode::SUCCESS))
+}
+
+/// The bundle's path with `.cache` behind it.
+fn beside(out: &Path) -> PathBuf {
+    let mut path = out.as_os_str().to_owned();
+    path.push(".cache");
+    path.into()
 }
 
 /// An error and its causes, outermost first.

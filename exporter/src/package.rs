@@ -125,6 +125,18 @@ impl Package {
         &self.files
     }
 
+    /// The same bundle with one more file, listed with its hash.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Manifest`] for a name that a manifest may not hold.
+    pub fn with_file(mut self, name: &str, bytes: Vec<u8>) -> Result<Self> {
+        self.manifest.files.push(file_entry(name, &bytes));
+        self.manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.files.push((name.into(), bytes));
+        self.files.sort();
+        Ok(Self { manifest: checked(&self.manifest)?, files: self.files })
+    }
+
     /// The bundle, in memory.
     ///
     /// # Errors

@@ -46,8 +46,8 @@ impl Recipe {
     /// Int8 but for the tensors of these names.
     #[must_use]
     pub fn int8_without(names: impl IntoIterator<Item = String>) -> Self {
-        let rule = |tensors| Rule { tensors, weights: Weights::F32 };
-        Self { rules: names.into_iter().map(rule).collect(), ..Self::uniform(Weights::Int8) }
+        let rules = names.into_iter().map(|name| Rule::float(&name)).collect();
+        Self { rules, ..Self::uniform(Weights::Int8) }
     }
 
     /// Float but for the tensor of this name.
@@ -111,6 +111,14 @@ impl Recipe {
         tensors.iter().any(|(name, shape)| self.is_int8(name, shape))
     }
 
+    /// Which of these tensors are stored as floats; none where all are, for then nothing was left out.
+    #[must_use]
+    pub fn floats(&self, tensors: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+        let float = tensors.iter().filter(|(name, shape)| !self.is_int8(name, shape));
+        let float: Vec<_> = float.map(|(name, _)| name.clone()).collect();
+        if float.len() == tensors.len() { Vec::new() } else { float }
+    }
+
     /// What keeps the recipe from being one for these tensors, all large enough for int8: a line for each rule that names
     /// none of them.
     #[must_use]
@@ -125,6 +133,12 @@ impl Recipe {
 }
 
 impl Rule {
+    /// These tensors as floats.
+    #[must_use]
+    pub fn float(tensors: &str) -> Self {
+        Self { tensors: tensors.into(), weights: Weights::F32 }
+    }
+
     fn names(&self, tensor: &str) -> bool {
         let Some((first, rest)) = self.tensors.split_once('*') else {
             return tensor == self.tensors;
@@ -145,10 +159,6 @@ mod tests {
 
     use super::*;
 
-    fn rule(tensors: &str) -> Rule {
-        Rule { tensors: tensors.into(), weights: Weights::F32 }
-    }
-
     /// Every way to match, tried one after the other.
     fn naive(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.split_first(), name.split_first()) {
@@ -162,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         fn patterns_match_as_the_naive_search_does(pattern in "[ab*.]{0,8}", name in "[ab.]{0,8}") {
-            prop_assert_eq!(rule(&pattern).names(&name), naive(pattern.as_bytes(), name.as_bytes()));
+            prop_assert_eq!(Rule::float(&pattern).names(&name), naive(pattern.as_bytes(), name.as_bytes()));
         }
     }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use hilbert_exporter::progress::silent;
 use hilbert_exporter::{Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::transcript::{Cue, CueTimes, Transcript, TranscriptFormat};
@@ -121,7 +122,7 @@ impl Forms {
             let mut options = Options::default();
             options.recipe = Recipe::uniform(weights);
             let out = folder.path().join(format!("{weights:?}"));
-            export(&checkpoint, &out, &options).unwrap();
+            export(&checkpoint, &out, &options, &silent).unwrap();
             Classifier::new(Model::open(&out).unwrap()).unwrap()
         });
         Self { classifiers, decisions: 0, different: Vec::new() }

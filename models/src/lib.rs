@@ -29,6 +29,7 @@ macro_rules! embed {
 const SPOKEN_ENGLISH: &[(&str, &[u8])] = embed!(
     "../spoken-english/bundle/":
     "manifest.json",
+    "certificate.json",
     "vocab.txt",
     "speech_encoder.onnx",
     "text_encoder.onnx",

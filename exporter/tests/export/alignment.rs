@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use hilbert_exporter::progress::silent;
 use hilbert_exporter::{Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::{Cue, Transcript, WavReader};
@@ -29,7 +30,7 @@ fn exported(tiny: &Tiny, weights: Weights, folder: &TempDir) -> Model {
     let target = folder.path().join("bundle");
     let mut options = Options::default();
     options.recipe = Recipe::uniform(weights);
-    export(checkpoint.path(), &target, &options).unwrap();
+    export(checkpoint.path(), &target, &options, &silent).unwrap();
     Model::open(&target).unwrap()
 }
 

@@ -6,6 +6,7 @@ mod alignment;
 mod bundles;
 mod checkpoints;
 mod command;
+mod gate;
 mod graphs;
 mod parity;
 mod shipped;

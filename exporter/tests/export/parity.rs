@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use hilbert_exporter::progress::silent;
 use hilbert_exporter::verify::{Golden, open, verify};
 use hilbert_exporter::{Checkpoint, ErrorKind, Options, Recipe, export};
 use hilbert_formats::manifest::Weights;
@@ -20,7 +21,7 @@ fn compared(weights: Weights) -> Vec<String> {
     let folder = TempDir::new().unwrap();
     let mut options = options(weights);
     options.golden = Some(golden());
-    let report = export(&checkpoint(), &folder.path().join("bundle"), &options).unwrap();
+    let report = export(&checkpoint(), &folder.path().join("bundle"), &options, &silent).unwrap();
     eprintln!("{report}");
     report.comparisons.into_iter().map(|c| c.stage).collect()
 }
@@ -70,7 +71,7 @@ fn every_stage_of_both_forms_agrees_with_its_golden_set() {
 fn a_perturbed_golden_value_is_found_where_it_is() {
     let folder = TempDir::new().unwrap();
     let target = folder.path().join("bundle");
-    export(&checkpoint(), &target, &options(Weights::Int8)).unwrap();
+    export(&checkpoint(), &target, &options(Weights::Int8), &silent).unwrap();
     let model = open(&target).unwrap();
     let mut rows = vec![
         ("audio_only", "audio_rows", 700, 2e-4),
@@ -107,7 +108,7 @@ fn a_perturbed_golden_value_is_found_where_it_is() {
 fn the_other_forms_golden_set_does_not_match() {
     let folder = TempDir::new().unwrap();
     let target = folder.path().join("bundle");
-    export(&checkpoint(), &target, &options(Weights::Int8)).unwrap();
+    export(&checkpoint(), &target, &options(Weights::Int8), &silent).unwrap();
     let model = open(&target).unwrap();
     let error = verify(&model, &Golden::open(&golden()).unwrap(), Weights::F32).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Parity(_)), "{error}");
@@ -119,7 +120,7 @@ fn a_recipe_that_mixes_both_forms_is_compared_in_its_f32_form() {
     let mut options = Options::default();
     options.recipe = Recipe::int8_without(["fusion.*".into()]);
     options.golden = Some(golden());
-    let report = export(&checkpoint(), &folder.path().join("bundle"), &options).unwrap();
+    let report = export(&checkpoint(), &folder.path().join("bundle"), &options, &silent).unwrap();
     assert_eq!((report.weights, report.compared), (Weights::Int8, Weights::F32));
     assert!(report.to_string().contains("in its f32 form compared with the f32 golden set"));
 }
@@ -131,7 +132,8 @@ fn an_export_that_fails_parity_leaves_nothing_behind() {
     perturbed_golden("int8/audio_only/document", 0, 0.5, &perturbed);
     let mut options = options(Weights::Int8);
     options.golden = Some(perturbed.clone());
-    let error = export(&checkpoint(), &folder.path().join("bundle"), &options).unwrap_err();
+    let error =
+        export(&checkpoint(), &folder.path().join("bundle"), &options, &silent).unwrap_err();
     assert_eq!(error.code(), 8);
     let said = error.to_string();
     assert!(

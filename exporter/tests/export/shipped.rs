@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use hilbert_exporter::progress::silent;
 use hilbert_exporter::{Options, export};
 use tempfile::TempDir;
 
@@ -16,7 +17,7 @@ fn each_is_to_the_byte_what_its_checkpoint_gives() {
         let again = folder.path().join("bundle");
         let mut options = Options::default();
         options.golden = Some(model.join("golden.safetensors"));
-        export(&model.join("checkpoint"), &again, &options).unwrap();
+        export(&model.join("checkpoint"), &again, &options, &silent).unwrap();
         let mut different = Vec::new();
         for entry in fs::read_dir(model.join("bundle")).unwrap() {
             let entry = entry.unwrap();

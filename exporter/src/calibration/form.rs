@@ -1,0 +1,100 @@
+//! One form of a checkpoint as graphs that run. Forms share the graphs that they have in common.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hilbert_formats::bundle::sha256;
+use hilbert_formats::manifest::Manifest;
+use hilbert_runtime::{
+    Alignment, AlignmentHead, Fusion, Graph, MixtureOfExperts, SpeechEncoder, TextEncoder,
+};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::package::Package;
+
+/// Graphs that were loaded, by the SHA-256 of their files.
+#[derive(Debug, Default)]
+pub struct Loaded(BTreeMap<String, Arc<Graph>>);
+
+/// The stages of one package, from the encoders to the experts.
+#[derive(Debug)]
+pub struct Form {
+    /// Constants; the same for all forms of a checkpoint but for the files.
+    pub manifest: Manifest,
+    /// A segment to its row and its frames.
+    pub speech_encoder: SpeechEncoder,
+    /// A row of tokens to its row.
+    pub text_encoder: TextEncoder,
+    /// Rows to the document.
+    pub fusion: Fusion,
+    /// The document to every task's output.
+    pub experts: MixtureOfExperts,
+    /// What the text of cues is held against.
+    pub alignment: Option<(AlignmentHead, Alignment)>,
+    /// What the rows of a recording depend on: the speech encoder's and the alignment head's file.
+    pub speech_key: String,
+    /// What the rows of a transcript depend on: the text encoder's file.
+    pub text_key: String,
+}
+
+impl Form {
+    /// The graphs of `package`, those that `loaded` has already and the others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Runtime`] for a graph that the runtime refuses.
+    pub fn new(package: &Package, loaded: &mut Loaded) -> Result<Self> {
+        let manifest = package.manifest().clone();
+        let (mut graphs, mut keys) = (BTreeMap::new(), BTreeMap::new());
+        for (name, entry) in &manifest.graphs {
+            let onnx = package.files().iter().find(|(file, _)| *file == entry.file);
+            let (_, onnx) = onnx.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?;
+            let key = sha256(onnx);
+            let graph = match loaded.0.get(&key) {
+                Some(graph) => Arc::clone(graph),
+                None => Arc::new(Graph::load(name, onnx, entry).map_err(refused)?),
+            };
+            graphs.insert(name.clone(), Arc::clone(&graph));
+            loaded.0.insert(key.clone(), graph);
+            keys.insert(name.as_str(), key);
+        }
+        let key = |name: &str| keys.get(name).map_or("", String::as_str);
+        let missing = |name: &str| {
+            hilbert_runtime::ErrorKind::Internal {
+                what: "calibration",
+                reason: format!("found no graph {name}"),
+            }
+            .into()
+        };
+        let graph = |name: &str| graphs.get(name).cloned().ok_or_else(|| missing(name));
+        let alignment = match &manifest.alignment {
+            None => None,
+            Some(constants) => Some((
+                AlignmentHead::new(graph("alignment").map_err(refused)?),
+                Alignment::new(constants, &manifest.features, &manifest.audio).map_err(refused)?,
+            )),
+        };
+        Ok(Self {
+            speech_encoder: SpeechEncoder::new(graph("speech_encoder").map_err(refused)?),
+            text_encoder: TextEncoder::new(graph("text_encoder").map_err(refused)?),
+            fusion: Fusion::new(&manifest.fusion, graph).map_err(refused)?,
+            experts: MixtureOfExperts::new(&manifest.experts, &manifest.tasks, graph)
+                .map_err(refused)?,
+            alignment,
+            speech_key: sha256([key("speech_encoder"), key("alignment")].concat().as_bytes()),
+            text_key: key("text_encoder").into(),
+            manifest,
+        })
+    }
+}
+
+impl Loaded {
+    /// Keeps the graphs of `package` alone.
+    pub fn retain(&mut self, package: &Package) {
+        let kept: Vec<_> = package.manifest().files.iter().map(|f| f.sha256.as_str()).collect();
+        self.0.retain(|key, _| kept.contains(&key.as_str()));
+    }
+}
+
+fn refused(source: hilbert_runtime::Error) -> Error {
+    ErrorKind::Runtime { stage: "loading it".into(), source }.into()
+}

@@ -1,0 +1,110 @@
+//! Which tensors suffer from int8: each alone, then the fewest left out with which the gate is passed.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::Evaluation;
+use super::gate::{Limits, TaskMeasures, misses};
+use super::list::List;
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::recipe::{Recipe, Rule};
+
+/// Documents of the ranking.
+pub const DOCUMENTS: usize = 200;
+
+/// Recordings that the ranking's documents are cut from.
+const RECORDINGS: usize = 20;
+
+/// What storing one tensor as int8, and no other, does to the decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensitivity {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// Decisions that differ from the f32 form's.
+    pub different: usize,
+    /// Mean difference of the probabilities, half the sum over labels, 0 to 1.
+    pub shift: f64,
+}
+
+/// Ranks the tensors that `recipe` stores as int8, the most sensitive first.
+///
+/// # Errors
+/// As [`Evaluation::new`].
+pub fn rank(
+    checkpoint: &Checkpoint,
+    list: &List,
+    recipe: &Recipe,
+    cache: &Path,
+    progress: Progress<'_>,
+) -> Result<Vec<Sensitivity>> {
+    let tensors = checkpoint.quantisable();
+    let tensors: Vec<_> =
+        tensors.iter().filter(|(name, shape)| recipe.is_int8(name, shape)).collect();
+    let quiet = &crate::progress::silent;
+    let few = list.thinned(RECORDINGS);
+    let mut evaluation = Evaluation::new(checkpoint, &few, DOCUMENTS, cache, quiet)?;
+    let mut ranking = Vec::new();
+    for (i, (name, _)) in tensors.iter().enumerate() {
+        progress("ranking tensors", i, tensors.len());
+        let (different, shift) = evaluation.shift(&Recipe::int8_only(name))?;
+        let shift = (shift * 1e6).round() / 1e6;
+        ranking.push(Sensitivity { tensor: (*name).clone(), different, shift });
+    }
+    progress("ranking tensors", tensors.len(), tensors.len());
+    let worse = |a: &Sensitivity, b: &Sensitivity| {
+        b.different.cmp(&a.different).then(b.shift.total_cmp(&a.shift))
+    };
+    ranking.sort_by(worse);
+    Ok(ranking)
+}
+
+/// A recipe that passes the gate, and what it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The recipe that was given, with a rule for each tensor left out.
+    pub recipe: Recipe,
+    /// Measures of it.
+    pub measures: Vec<TaskMeasures>,
+}
+
+/// Leaves out the fewest of the first tensors of `ranking` with which `evaluation` passes `limits`.
+///
+/// Twice as many are left out until the gate is passed, then the number is bisected: of a ranking that is right, the fewest.
+///
+/// # Errors
+/// As [`Evaluation::new`].
+pub fn search(
+    evaluation: &mut Evaluation<'_>,
+    recipe: &Recipe,
+    ranking: &[Sensitivity],
+    limits: &Limits,
+) -> Result<Found> {
+    let mut without = |count: usize| {
+        let mut recipe = recipe.clone();
+        recipe.rules.extend(ranking[..count].iter().map(|s| Rule::float(&s.tensor)));
+        let measures = evaluation.measure(&recipe)?;
+        let passed = misses(&measures, limits).is_empty();
+        Ok::<_, crate::Error>((passed, Found { recipe, measures }))
+    };
+    let (mut fails, mut passes) = (0, 1.min(ranking.len()));
+    let (mut passed, mut found) = without(passes)?;
+    while !passed && passes < ranking.len() {
+        fails = passes;
+        passes = (2 * passes).min(ranking.len());
+        (passed, found) = without(passes)?;
+    }
+    while passed && passes - fails > 1 {
+        let middle = usize::midpoint(fails, passes);
+        let (passed, other) = without(middle)?;
+        if passed {
+            (passes, found) = (middle, other);
+        } else {
+            fails = middle;
+        }
+    }
+    Ok(found)
+}
