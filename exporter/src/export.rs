@@ -156,12 +156,12 @@ fn gated(
     let CalibrationOptions { cache, documents, allow_miss, .. } = options;
     let list = List::open(&options.list)?;
     let limits = Limits::DEFAULT;
-    let mut evaluation = Evaluation::new(checkpoint, &list, *documents, cache, progress)?;
+    let evaluation = Evaluation::new(checkpoint, &list, *documents, cache, progress)?;
     let (mut recipe, mut sensitivity) = (recipe.clone(), Vec::new());
     let mut tasks = evaluation.measure(&recipe)?;
     if !allow_miss && !misses(&tasks, &limits).is_empty() {
         sensitivity = rank(checkpoint, &list, &recipe, cache, progress)?;
-        let found = search(&mut evaluation, &recipe, &sensitivity, &limits)?;
+        let found = search(&evaluation, &recipe, &sensitivity, &limits)?;
         (recipe, tasks) = (found.recipe, found.measures);
     }
     let misses = misses(&tasks, &limits);

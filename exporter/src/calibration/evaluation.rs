@@ -80,7 +80,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// As [`Evaluation::new`].
-    pub fn measure(&mut self, recipe: &Recipe) -> Result<Vec<TaskMeasures>> {
+    pub fn measure(&self, recipe: &Recipe) -> Result<Vec<TaskMeasures>> {
         let shipped = self.decide(recipe)?;
         Ok(gate::measure(&self.manifest.tasks, &self.truth, &self.float, &shipped))
     }
@@ -90,7 +90,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// As [`Evaluation::new`].
-    pub fn shift(&mut self, recipe: &Recipe) -> Result<(usize, f64)> {
+    pub fn shift(&self, recipe: &Recipe) -> Result<(usize, f64)> {
         let shipped = self.decide(recipe)?;
         let (mut different, mut sum, mut count) = (0, 0.0, 0.0);
         for (a, b) in self.float.iter().zip(&shipped) {
@@ -105,9 +105,10 @@ impl<'a> Evaluation<'a> {
         Ok((different, if count > 0.0 { sum / count } else { 0.0 }))
     }
 
-    fn decide(&mut self, recipe: &Recipe) -> Result<Vec<Decided>> {
+    fn decide(&self, recipe: &Recipe) -> Result<Vec<Decided>> {
         let package = package(self.checkpoint, recipe)?;
-        let form = Form::new(&package, &mut self.loaded)?;
+        // A copy: the graphs of one form after the other would add up.
+        let form = Form::new(&package, &mut self.loaded.clone())?;
         let features = encoded(&self.cache, &form, &self.entries, self.progress)?;
         decide_all(&form, &features, &self.documents)
     }

@@ -35,7 +35,7 @@ pub struct SegmentFeatures {
     pub end: u64,
     /// The encoder's row.
     pub row: Vec<f32>,
-    /// Log posteriors of its real frames, `[frames, CLASSES]`; empty without an alignment head.
+    /// Log posteriors of its frames, `[frames, CLASSES]`, those of padding last; empty without an alignment head.
     pub log_posteriors: Vec<f32>,
 }
 

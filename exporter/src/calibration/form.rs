@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::package::Package;
 
 /// Graphs that were loaded, by the SHA-256 of their files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Loaded(BTreeMap<String, Arc<Graph>>);
 
 /// The stages of one package, from the encoders to the experts.
@@ -84,14 +84,6 @@ impl Form {
             text_key: key("text_encoder").into(),
             manifest,
         })
-    }
-}
-
-impl Loaded {
-    /// Keeps the graphs of `package` alone.
-    pub fn retain(&mut self, package: &Package) {
-        let kept: Vec<_> = package.manifest().files.iter().map(|f| f.sha256.as_str()).collect();
-        self.0.retain(|key, _| kept.contains(&key.as_str()));
     }
 }
 

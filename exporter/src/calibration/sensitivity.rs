@@ -46,7 +46,7 @@ pub fn rank(
         tensors.iter().filter(|(name, shape)| recipe.is_int8(name, shape)).collect();
     let quiet = &crate::progress::silent;
     let few = list.thinned(RECORDINGS);
-    let mut evaluation = Evaluation::new(checkpoint, &few, DOCUMENTS, cache, quiet)?;
+    let evaluation = Evaluation::new(checkpoint, &few, DOCUMENTS, cache, quiet)?;
     let mut ranking = Vec::new();
     for (i, (name, _)) in tensors.iter().enumerate() {
         progress("ranking tensors", i, tensors.len());
@@ -78,12 +78,12 @@ pub struct Found {
 /// # Errors
 /// As [`Evaluation::new`].
 pub fn search(
-    evaluation: &mut Evaluation<'_>,
+    evaluation: &Evaluation<'_>,
     recipe: &Recipe,
     ranking: &[Sensitivity],
     limits: &Limits,
 ) -> Result<Found> {
-    let mut without = |count: usize| {
+    let without = |count: usize| {
         let mut recipe = recipe.clone();
         recipe.rules.extend(ranking[..count].iter().map(|s| Rule::float(&s.tensor)));
         let measures = evaluation.measure(&recipe)?;
