@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hilbert_formats::manifest::Weights;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Names};
 use crate::error::Result;
 use crate::package::Package;
 use crate::recipe::Recipe;
@@ -17,6 +17,8 @@ use crate::verify::{self, Comparison, Golden};
 pub struct Options {
     /// How weights are stored. Default: all that are large enough as int8.
     pub recipe: Recipe,
+    /// What the checkpoint's files call its tensors. Default: as the exporter does.
+    pub names: Names,
     /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
     pub golden: Option<PathBuf>,
     /// Name of the bundle. Default: the checkpoint's.
@@ -31,6 +33,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             recipe: Recipe::uniform(Weights::Int8),
+            names: Names::default(),
             golden: None,
             name: None,
             bundle_version: 1,
@@ -62,7 +65,7 @@ pub struct Report {
 /// # Errors
 /// See [`crate::ErrorKind`]; [`crate::Error::code`] is the command's exit code.
 pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Report> {
-    let checkpoint = Checkpoint::open(checkpoint)?;
+    let checkpoint = Checkpoint::open_named(checkpoint, &options.names)?;
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
     let bytes = golden.as_ref().map(Golden::bytes);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use hilbert_exporter::{Options, Recipe, Result, export};
+use hilbert_exporter::{Names, Options, Recipe, Result, export};
 use hilbert_formats::manifest::Weights;
 
 /// Exit code: the report could not be written.
@@ -34,6 +34,9 @@ struct Arguments {
     /// Recipe in place of --weights: which tensors are stored how
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     recipe: Option<PathBuf>,
+    /// JSON object from the exporter's tensor names to those in the checkpoint's files; `*` stands for any characters
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
     /// Golden file of the same checkpoint: compared with, and carried along in the bundle
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
@@ -71,6 +74,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         (None, WeightsArgument::Int8) => Recipe::uniform(Weights::Int8),
         (None, WeightsArgument::F32) => Recipe::uniform(Weights::F32),
     };
+    options.names =
+        arguments.map.map_or_else(|| Ok(Names::default()), |path| Names::open(&path))?;
     options.golden = arguments.golden;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
