@@ -95,8 +95,8 @@ fn written_raw(constant: &mut TensorProto) -> Vec<String> {
     constant.int32_data.clear();
     constant.int64_data.clear();
     constant.data_location = None;
-    let lengths = constant.dims.iter().map(|n| usize::try_from(*n).ok());
-    let count = lengths.fold(Some(size), |n, length| n?.checked_mul(length?));
+    let mut lengths = constant.dims.iter().map(|n| usize::try_from(*n).ok());
+    let count = lengths.try_fold(size, |n, length| n.checked_mul(length?));
     let mut problems = Vec::new();
     if count != Some(raw.len()) {
         let (found, dims) = (raw.len(), &constant.dims);

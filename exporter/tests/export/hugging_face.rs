@@ -1,7 +1,6 @@
 //! Encoders in Hugging Face's form: the same graphs as of the same weights in the exporter's names, and what is refused.
 
 use std::collections::BTreeMap;
-use std::f64::consts::PI;
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +12,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::tiny::Tiny;
+
+/// A change, by name, and the line that tells of it.
+type Refusal = (&'static str, fn(&mut Apart), &'static str);
+
+/// Files that take the place of `tokenizer.json`, with the piece that is put in place of `piece5`, and what is said of them.
+type List = (&'static [(&'static str, &'static str)], Option<&'static str>);
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -155,12 +160,11 @@ fn whisper(whole: &Tiny) -> Tensors {
         None => format!("model.encoder.{}", ours.replace("norm.", "layer_norm.")),
     });
     tensors.retain(|name, _| !name.ends_with("k_proj.bias"));
-    let angle = |t: usize, i: usize| t as f64 / 1e4_f64.powf(i as f64 / 9.0);
-    let row = |t: usize| {
-        let sines = (0..10).map(move |i| angle(t, i).sin());
-        sines.chain((0..10).map(move |i| angle(t, i).cos())).map(|v| v as f32)
+    let angle = |t: f32, i: usize| t / 1e4_f32.powf(i as f32 / 9.0);
+    let row = |t: u16| {
+        let sines = (0..10).map(move |i| angle(t.into(), i).sin());
+        sines.chain((0..10).map(move |i| angle(t.into(), i).cos()))
     };
-    assert!((angle(1, 0) - 2.0 * PI / (2.0 * PI)).abs() < 1e-12, "wavelengths begin with 2 pi");
     let table = (0..510).flat_map(row).collect();
     tensors.insert("model.encoder.embed_positions.weight".into(), (vec![510, 20], table));
     tensors.insert("model.decoder.layer_norm.weight".into(), (vec![20], vec![1.0; 20]));
@@ -295,7 +299,7 @@ fn every_disagreement_of_both_models_is_listed_at_once() {
 
 #[test]
 fn other_families_and_tokenizers_are_refused_by_name() {
-    let rows: [(&str, fn(&mut Apart), &str); 7] = [
+    let rows: [Refusal; 7] = [
         (
             "roberta",
             |a| a.bert.0["model_type"] = json!("roberta"),
@@ -346,7 +350,7 @@ fn other_families_and_tokenizers_are_refused_by_name() {
 
 #[test]
 fn a_list_of_pieces_is_a_tokenizer_and_other_files_are_not() {
-    let rows: [(&[(&str, &str)], Option<&str>); 4] = [
+    let rows: [List; 4] = [
         (&[("vocab.txt", "")], None),
         (
             &[("spiece.model", "")],
