@@ -75,9 +75,8 @@ def home_of_encoders(folder: Path) -> Path:
     if "encoders" not in config:
         return folder
     if "checkpoint" not in config["encoders"]:
-        raise SystemExit(
-            f"{folder}: encoders: found {', '.join(config['encoders'])}, expected `checkpoint`: only the exporter reads others"
-        )
+        found = ", ".join(config["encoders"])
+        raise SystemExit(f"{folder}: encoders: found {found}, expected checkpoint: only the exporter reads others")
     return folder / config["encoders"]["checkpoint"]
 
 

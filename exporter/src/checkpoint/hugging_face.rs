@@ -107,10 +107,10 @@ impl HuggingFace {
     /// The names of this family in `stored`.
     pub(super) fn new(family: &'static Family, stored: &Stored) -> Self {
         let names = Names::new(family.names.iter().copied());
-        // The first of the family's tensors tells what stands before all.
-        let probe = family.names[0].1.replace('*', "1.weight");
-        let root = family.roots.iter().find(|root| stored.contains(&format!("{root}{probe}")));
-        Self { family, root: root.unwrap_or(&"encoder."), names }
+        // The last, nothing, stands before every name.
+        let is_root = |root: &&&str| stored.names().any(|name| name.starts_with(**root));
+        let root = family.roots.iter().find(is_root).copied().unwrap_or_default();
+        Self { family, root, names }
     }
 
     /// What the file calls the exporter's tensor `ours`.

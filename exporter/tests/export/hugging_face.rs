@@ -272,6 +272,7 @@ fn every_disagreement_of_both_models_is_listed_at_once() {
     apart.tokenizer["pre_tokenizer"]["type"] = json!("Whitespace");
     apart.whisper.1.get_mut("model.encoder.embed_positions.weight").unwrap().1[25] += 0.01;
     apart.whisper.1.remove("model.encoder.layers.1.fc2.bias");
+    apart.whisper.1.remove("model.encoder.conv1.weight");
     apart
         .whisper
         .1
@@ -289,6 +290,7 @@ fn every_disagreement_of_both_models_is_listed_at_once() {
         "../bert/tokenizer.json: normalizer.lowercase: found false, expected true",
         r#"../bert/tokenizer.json: pre_tokenizer.type: found "Whitespace", expected "BertPreTokenizer""#,
         r#"tensor "bert.encoder.layer.3.output.dense.bias" in ../bert: found, expected none of this name"#,
+        r#"tensor "speech.conv1.weight", here "model.encoder.conv1.weight" in ../whisper: found none, expected shape [20, 80, 3]"#,
         r#"tensor "speech.layers.1.contract.bias", here "model.encoder.layers.1.fc2.bias" in ../whisper: found none, expected shape [20]"#,
         r#"tensor "text.positions.weight", here "bert.embeddings.position_embeddings.weight" in ../bert: with "bert.embeddings.token_type_embeddings.weight": found shape [18, 2], expected [2, 18]"#,
     ];
