@@ -1,26 +1,37 @@
 //! The checkpoint that `models/reference/train.py` writes: `config.json`, `model.safetensors` and `vocab.txt`.
 //!
 //! A [`Checkpoint`] that exists has been checked: every tensor that the configuration implies is there in its shape, all
-//! values are finite, and nothing unknown is. The encoders may stand in another checkpoint. Normative description:
-//! `docs/checkpoint-format.md`.
+//! values are finite, and nothing unknown is. The encoders may stand in another checkpoint, in models of Hugging Face's, or be
+//! ONNX graphs already. Normative description: `docs/checkpoint-format.md`.
 
 mod config;
+mod damage;
+mod encoders_config;
+mod hugging_face;
 mod layout;
+mod names;
+mod sources;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use half::f16;
-use hilbert_formats::bundle::sha256;
-use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use self::config::{
-    AlignmentConfig, Config, EncodersConfig, ExpertsConfig, FusionConfig, LogMelConfig,
-    ModelConfig, Provenance, SpeechConfig, TaskConfig, TextConfig,
+    AlignmentConfig, Config, ExpertsConfig, FusionConfig, LogMelConfig, ModelConfig, Provenance,
+    SpeechConfig, TaskConfig, TextConfig,
 };
+pub use self::encoders_config::{EncoderConfig, EncoderForm, EncodersConfig};
 pub use self::layout::tensors;
+pub use self::names::Names;
+use self::sources::Sources;
+use self::stored::Stored;
 use crate::error::{ErrorKind, Result};
+use crate::external::OnnxEncoder;
 use crate::quantize::is_quantised;
 use crate::speech::POSITIONS;
 
@@ -30,14 +41,13 @@ pub const SCHEMA: &str = "hilbert.checkpoint/1";
 /// How the names of the encoders' tensors begin.
 const ENCODERS: [&str; 2] = ["speech.", "text."];
 
-/// Tensors that only the training uses; a checkpoint may hold them.
-const TRAINING_ONLY: [&str; 2] = ["contrast.", "segment_score."];
-
 /// A trained model, checked.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     config: Config,
     tensors: BTreeMap<String, Tensor>,
+    speech: Option<OnnxEncoder>,
+    text: Option<OnnxEncoder>,
     vocabulary: Vec<u8>,
     sha256: String,
 }
@@ -58,50 +68,40 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A file that cannot be read or parsed; [`ErrorKind::Schema`]; [`ErrorKind::Checkpoint`] with every inconsistency at
-    /// once: configuration, missing, unknown and misshapen tensors, types, values that are not finite, the vocabulary, shared
-    /// encoders that are not those the checkpoint was trained on.
+    /// once: configuration, missing, unknown and misshapen tensors, types, values that are not finite, the vocabulary,
+    /// encoders that are not those the checkpoint was trained on, or that no graph can be built of.
     pub fn open(folder: &Path) -> Result<Self> {
-        let config = read_config(&folder.join("config.json"))?;
-        let shared = config.encoders.as_ref();
-        let home = shared.map_or_else(|| folder.into(), |s| folder.join(&s.checkpoint));
-        let [path, encoders_path] = [folder, &home].map(|f| f.join("model.safetensors"));
-        let (bytes, encoders_bytes) = (read(&path)?, read(&encoders_path)?);
-        let stored = deserialize(&bytes, &path)?;
-        let encoders = deserialize(&encoders_bytes, &encoders_path)?;
-        let vocabulary = read(&home.join("vocab.txt"))?;
+        Self::open_named(folder, &Names::default())
+    }
 
+    /// Reads the checkpoint in `folder`, whose tensors have these names.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`]; [`ErrorKind::Checkpoint`] also for names that name nothing.
+    pub fn open_named(folder: &Path, names: &Names) -> Result<Self> {
+        let config = read_config(&folder.join("config.json"))?;
         let mut problems = config.problems();
-        let lines = vocabulary.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
+        let sources = Sources::open(folder, &config, &mut problems)?;
+        let lines = sources.vocabulary.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
         if lines != config.model.text.vocabulary {
             let expected = config.model.text.vocabulary;
             problems.push(format!(
                 "vocab.txt: found {lines} pieces, expected {expected} as text.vocabulary says"
             ));
         }
-        if let Some(EncodersConfig { checkpoint, sha256: expected }) = shared {
-            let found = encoders_sha256(&encoders, &vocabulary);
-            if found != *expected {
-                let at = checkpoint.display();
-                problems
-                    .push(format!("encoders: found SHA-256 {found} in {at}, expected {expected}"));
-            }
-        }
         let mut loaded = BTreeMap::new();
         if config.is_bounded() {
-            let expected = tensors(&config.model, config.alignment.as_ref());
-            problems.extend(unknown(&stored, &expected, shared.is_some()));
-            for (name, shape) in expected {
-                let holder = if is_encoder(&name) { &encoders } else { &stored };
-                match load(holder, &name, &shape) {
-                    Ok(tensor) => drop(loaded.insert(name, tensor)),
-                    Err(problem) => problems.push(problem),
-                }
-            }
+            let expected = sources.held(tensors(&config.model, config.alignment.as_ref()));
+            problems.extend(names.problems(expected.keys()));
+            loaded = sources.load(expected, names, &mut problems);
         }
         if !problems.is_empty() {
             return Err(ErrorKind::Checkpoint { path: folder.to_path_buf(), problems }.into());
         }
-        Ok(Self { config, tensors: loaded, vocabulary, sha256: sha256(&bytes) })
+        let sha256 = sources.sha256();
+        let Sources { speech, text, vocabulary, .. } = sources;
+        let (speech, text) = (speech.into_onnx(), text.into_onnx());
+        Ok(Self { config, tensors: loaded, speech, text, vocabulary, sha256 })
     }
 
     /// The configuration.
@@ -122,15 +122,30 @@ impl Checkpoint {
         &self.sha256
     }
 
-    /// Shapes of the tensors that are large enough for int8, by name: the checkpoint's, and `speech.positions`, which the
-    /// exporter computes.
+    /// The speech encoder, if it is a graph already: the checkpoint then holds none of its tensors.
+    #[must_use]
+    pub fn speech_onnx(&self) -> Option<&OnnxEncoder> {
+        self.speech.as_ref()
+    }
+
+    /// The text encoder, if it is a graph already: the checkpoint then holds none of its tensors.
+    #[must_use]
+    pub fn text_onnx(&self) -> Option<&OnnxEncoder> {
+        self.text.as_ref()
+    }
+
+    /// Shapes of the tensors that are large enough for int8, by name: the checkpoint's, `speech.positions`, which the exporter
+    /// computes, and the constants of encoders that are ONNX graphs, of which two may have one name.
     #[must_use]
     pub fn quantisable(&self) -> BTreeMap<String, Vec<usize>> {
-        let config = &self.config;
-        let mut tensors = tensors(&config.model, config.alignment.as_ref());
-        let speech = &config.model.speech;
-        tensors.insert(POSITIONS.into(), vec![speech.frames / 2, speech.width]);
+        let stored = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+        let mut tensors: BTreeMap<_, _> = stored.collect();
+        if self.speech.is_none() {
+            let speech = &self.config.model.speech;
+            tensors.insert(POSITIONS.into(), vec![speech.frames / 2, speech.width]);
+        }
         tensors.retain(|_, shape| is_quantised(shape));
+        tensors.extend(self.speech.iter().chain(&self.text).flat_map(OnnxEncoder::quantisable));
         tensors
     }
 
@@ -148,93 +163,40 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(fs::read(path).map_err(|source| ErrorKind::Read { path: path.into(), source })?)
 }
 
-fn read_config(path: &Path) -> Result<Config> {
-    #[derive(serde::Deserialize)]
-    struct Stated {
-        schema: String,
-    }
-    let bytes = read(path)?;
-    let what = "a checkpoint's configuration";
+/// The file's content, which is `what`.
+fn read_json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T> {
     let json = |source| ErrorKind::Json { path: path.into(), what, source };
-    let stated: Stated = serde_json::from_slice(&bytes).map_err(json)?;
-    if stated.schema != SCHEMA {
-        let command = "models/reference/train.py";
-        return Err(ErrorKind::Schema {
-            path: path.into(),
-            found: stated.schema,
-            expected: SCHEMA,
-            command,
-        }
-        .into());
+    Ok(serde_json::from_slice(&read(path)?).map_err(json)?)
+}
+
+fn read_config(path: &Path) -> Result<Config> {
+    let what = "a checkpoint's configuration";
+    let stated: Value = read_json(path, what)?;
+    if let (None, Some(model)) = (stated.get("schema"), stated.get("model_type")) {
+        let problem = format!(
+            "found the configuration of a Hugging Face model, {model}, expected a checkpoint's, which may name such a model's \
+             folder as one of its `encoders`"
+        );
+        return Err(ErrorKind::Checkpoint { path: path.into(), problems: vec![problem] }.into());
     }
-    Ok(serde_json::from_slice(&bytes).map_err(json)?)
-}
-
-fn deserialize<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    let error = |source| ErrorKind::SafeTensors { path: path.into(), source };
-    Ok(SafeTensors::deserialize(bytes).map_err(error)?)
-}
-
-fn is_encoder(name: &str) -> bool {
-    ENCODERS.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// SHA-256, hexadecimal, over name and bytes of each tensor of the encoders by ascending name, then `vocab.txt`.
-#[must_use]
-pub fn encoders_sha256(stored: &SafeTensors<'_>, vocabulary: &[u8]) -> String {
-    let mut views: Vec<_> = stored.iter().filter(|(name, _)| is_encoder(name)).collect();
-    views.sort_unstable_by_key(|(name, _)| *name);
-    let mut content = Vec::new();
-    for (name, view) in &views {
-        content.extend_from_slice(name.as_bytes());
-        content.extend_from_slice(view.data());
+    let schema = stated["schema"].as_str();
+    if let Some(found) = schema.filter(|schema| *schema != SCHEMA) {
+        let (found, command) = (found.to_owned(), "models/reference/train.py");
+        let path = path.into();
+        return Err(ErrorKind::Schema { path, found, expected: SCHEMA, command }.into());
     }
-    content.extend_from_slice(vocabulary);
-    sha256(&content)
+    Ok(Config::deserialize(stated).map_err(|source| ErrorKind::Json {
+        path: path.into(),
+        what,
+        source,
+    })?)
 }
 
-/// Tensors that `expected` lacks, and with shared encoders those that the other checkpoint holds.
-fn unknown(
-    stored: &SafeTensors<'_>,
-    expected: &BTreeMap<String, Vec<usize>>,
-    shared: bool,
-) -> Vec<String> {
-    let mut names: Vec<_> = stored.names();
-    names.sort_unstable();
-    names.retain(|n| {
-        let known = expected.contains_key(*n) && !(shared && is_encoder(n));
-        !known && !TRAINING_ONLY.iter().any(|prefix| n.starts_with(prefix))
-    });
-    names.iter().map(|n| format!("tensor {n:?}: found, expected none of this name")).collect()
-}
-
-fn load(
-    stored: &SafeTensors<'_>,
-    name: &str,
-    shape: &[usize],
-) -> std::result::Result<Tensor, String> {
-    let Ok(view) = stored.tensor(name) else {
-        return Err(format!("tensor {name:?}: found none, expected shape {shape:?}"));
-    };
-    if view.shape() != shape {
-        return Err(format!("tensor {name:?}: found shape {:?}, expected {shape:?}", view.shape()));
-    }
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F16 => {
-            view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-        Dtype::F32 => view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-        other => return Err(format!("tensor {name:?}: found type {other:?}, expected F16 or F32")),
-    };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(format!(
-            "tensor {name:?}: found {} at element {i}, expected a finite number",
-            values[i]
-        )),
-        None => Ok(Tensor { shape: shape.to_vec(), values }),
-    }
+/// SHA-256, hexadecimal, over name and bytes of each tensor of the encoders in the checkpoint in `folder` by ascending name,
+/// then its `vocab.txt`: what a checkpoint that shares them states.
+///
+/// # Errors
+/// A file that cannot be read or parsed.
+pub fn encoders_sha256(folder: &Path) -> Result<String> {
+    Ok(Stored::open(folder)?.encoders_sha256(&read(&folder.join("vocab.txt"))?))
 }

@@ -27,6 +27,7 @@ impl Error {
             | ErrorKind::Json { .. }
             | ErrorKind::Schema { .. }
             | ErrorKind::SafeTensors { .. }
+            | ErrorKind::NotSafetensors { .. }
             | ErrorKind::Checkpoint { .. }
             | ErrorKind::Recipe { .. }
             | ErrorKind::Calibration { .. }
@@ -92,6 +93,16 @@ pub enum ErrorKind {
         path: PathBuf,
         /// Why.
         source: safetensors::SafeTensorError,
+    },
+    /// Where a safetensors file should stand is something else, which is known.
+    #[error("{path}: found {found}, expected a safetensors file; {advice}", path = path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What stands there or beside it.
+        found: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// The parts of a checkpoint do not fit together; everything that was found stands in the message, a line each.
     #[error("{path}: {count} problems:\n  {list}", path = path.display(), count = problems.len(), list = problems.join("\n  "))]

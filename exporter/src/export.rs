@@ -10,7 +10,7 @@ use crate::calibration::gate::{Limits, misses};
 use crate::calibration::list::List;
 use crate::calibration::sensitivity::{rank, search};
 use crate::certificate::{CERTIFICATE, Certificate, Gate};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Names};
 use crate::error::{ErrorKind, Result};
 use crate::package::Package;
 use crate::progress::Progress;
@@ -23,6 +23,8 @@ use crate::verify::{self, Comparison, Golden};
 pub struct Options {
     /// How weights are stored. Default: all that are large enough as int8.
     pub recipe: Recipe,
+    /// What the checkpoint's files call its tensors. Default: as the exporter does.
+    pub names: Names,
     /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
     pub golden: Option<PathBuf>,
     /// Name of the bundle. Default: the checkpoint's.
@@ -68,6 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             recipe: Recipe::uniform(Weights::Int8),
+            names: Names::default(),
             golden: None,
             name: None,
             bundle_version: 1,
@@ -107,7 +110,7 @@ pub fn export(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Report> {
-    let checkpoint = Checkpoint::open(checkpoint)?;
+    let checkpoint = Checkpoint::open_named(checkpoint, &options.names)?;
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
     let bytes = golden.as_ref().map(Golden::bytes);

@@ -2,7 +2,7 @@
 //!
 //! Shapes are fixed and tracked, so that declared outputs always carry the shape that was computed.
 
-mod weights;
+pub(crate) mod weights;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +26,30 @@ pub struct Graph {
     pub entry: GraphEntry,
     /// The file's content.
     pub bytes: Vec<u8>,
+}
+
+impl Graph {
+    /// The file of these nodes and constants, which have these inputs and outputs.
+    pub(crate) fn new(
+        name: String,
+        inputs: Vec<TensorEntry>,
+        outputs: Vec<TensorEntry>,
+        graph: GraphProto,
+    ) -> Self {
+        let model = ModelProto {
+            ir_version: Some(IR_VERSION),
+            producer_name: Some(env!("CARGO_PKG_NAME").into()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+            graph: Some(graph),
+            opset_import: vec![OperatorSetIdProto {
+                domain: Some(String::new()),
+                version: Some(OPSET),
+            }],
+            ..ModelProto::default()
+        };
+        let entry = GraphEntry { file: format!("{name}.onnx"), inputs, outputs };
+        Self { name, entry, bytes: model.encode_to_vec() }
+    }
 }
 
 /// A value inside a graph under construction.
@@ -98,22 +122,7 @@ impl<'a> GraphBuilder<'a> {
     /// The graph's file and its entry in the manifest.
     #[must_use]
     pub fn finish(self) -> Graph {
-        let model = ModelProto {
-            ir_version: Some(IR_VERSION),
-            producer_name: Some(env!("CARGO_PKG_NAME").into()),
-            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
-            graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto {
-                domain: Some(String::new()),
-                version: Some(OPSET),
-            }],
-        };
-        let entry = GraphEntry {
-            file: format!("{}.onnx", self.name),
-            inputs: self.inputs,
-            outputs: self.outputs,
-        };
-        Graph { name: self.name, entry, bytes: model.encode_to_vec() }
+        Graph::new(self.name, self.inputs, self.outputs, self.graph)
     }
 
     /// An operation with one output of this shape.
@@ -131,6 +140,7 @@ impl<'a> GraphBuilder<'a> {
             name: Some(name.clone()),
             op_type: Some(op.into()),
             attribute: attributes,
+            ..NodeProto::default()
         });
         Value { name, shape }
     }
@@ -229,12 +239,15 @@ pub fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: Some(name.into()), f: Some(value), kind, ..AttributeProto::default() }
 }
 
-fn value_info(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoProto {
+pub(crate) fn value_info(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoProto {
     let elem_type = match dtype {
         Dtype::F32 => DataType::Float,
         Dtype::I64 => DataType::Int64,
     };
-    let dim = shape.iter().map(|n| DimensionProto { dim_value: Some(signed(*n)) }).collect();
+    let dim = shape
+        .iter()
+        .map(|n| DimensionProto { dim_value: Some(signed(*n)), ..DimensionProto::default() })
+        .collect();
     let tensor_type = TensorTypeProto {
         elem_type: Some(elem_type as i32),
         shape: Some(TensorShapeProto { dim }),
@@ -266,6 +279,6 @@ fn reduced(shape: &[usize], axis: usize, keep: bool) -> Vec<usize> {
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "lengths of tensors in memory are far below 2^63")]
-fn signed(n: usize) -> i64 {
+pub(crate) fn signed(n: usize) -> i64 {
     n as i64
 }

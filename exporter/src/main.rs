@@ -11,7 +11,7 @@ use clap::{Parser, ValueEnum};
 
 use hilbert_exporter::export::GATE_DOCUMENTS;
 use hilbert_exporter::progress::silent;
-use hilbert_exporter::{CalibrationOptions, GateOptions, Options, Recipe, Result, export};
+use hilbert_exporter::{CalibrationOptions, GateOptions, Names, Options, Recipe, Result, export};
 use hilbert_formats::manifest::Weights;
 
 /// Exit code: the report could not be written.
@@ -36,6 +36,9 @@ struct Arguments {
     /// Recipe in place of --weights: which tensors are stored how
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     recipe: Option<PathBuf>,
+    /// JSON object from the exporter's tensor names to those in the checkpoint's files; `*` stands for any characters
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
     /// Golden file of the same checkpoint: compared with, and carried along in the bundle
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
@@ -88,6 +91,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         (None, WeightsArgument::Int8) => Recipe::uniform(Weights::Int8),
         (None, WeightsArgument::F32) => Recipe::uniform(Weights::F32),
     };
+    options.names =
+        arguments.map.map_or_else(|| Ok(Names::default()), |path| Names::open(&path))?;
     options.golden = arguments.golden;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;

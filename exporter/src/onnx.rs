@@ -28,6 +28,9 @@ pub struct ModelProto {
     /// Operator sets in use.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// Functions of the model's own, of which only their number is read.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Unread>,
 }
 
 /// One operator set.
@@ -53,6 +56,9 @@ pub struct GraphProto {
     /// Constants.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
+    /// Constants that hold few elements, of which only their number is read.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<Unread>,
     /// Inputs in order; constants are not among them.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
@@ -79,6 +85,9 @@ pub struct NodeProto {
     /// Its attributes.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Its operator set; empty for the default one.
+    #[prost(string, optional, tag = "7")]
+    pub domain: Option<String>,
 }
 
 /// One attribute of a node: the field that `kind` names is set.
@@ -93,6 +102,15 @@ pub struct AttributeProto {
     /// Value of an integer attribute.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    /// Value of a string attribute.
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    /// Value of a tensor attribute.
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
+    /// Value of an attribute of several floats.
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     /// Value of an attribute of several integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
@@ -111,6 +129,14 @@ pub enum AttributeType {
     Float = 1,
     /// `i`.
     Int = 2,
+    /// `s`.
+    String = 3,
+    /// `t`.
+    Tensor = 4,
+    /// A subgraph, which no message here holds.
+    Graph = 5,
+    /// `floats`.
+    Floats = 6,
     /// `ints`.
     Ints = 7,
 }
@@ -125,8 +151,18 @@ pub enum DataType {
     Float = 1,
     /// 8-bit signed integer.
     Int8 = 3,
+    /// 32-bit signed integer.
+    Int32 = 6,
     /// 64-bit signed integer.
     Int64 = 7,
+    /// Truth value, a byte each.
+    Bool = 9,
+    /// 16-bit float.
+    Float16 = 10,
+    /// 64-bit float.
+    Double = 11,
+    /// 16-bit float of 8 bits of exponent.
+    Bfloat16 = 16,
 }
 
 /// A constant.
@@ -138,13 +174,29 @@ pub struct TensorProto {
     /// Its element type.
     #[prost(enumeration = "DataType", optional, tag = "2")]
     pub data_type: Option<i32>,
+    /// Floats in row-major order, in place of `raw_data`.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    /// 32-bit integers or truth values in row-major order, in place of `raw_data`.
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    /// 64-bit integers in row-major order, in place of `raw_data`.
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// Its name.
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
     /// Elements in row-major order, little endian.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    /// Where the elements stand: 0 here, 1 in another file.
+    #[prost(int32, optional, tag = "14")]
+    pub data_location: Option<i32>,
 }
+
+/// A message that is counted and not read.
+#[derive(Clone, PartialEq, Message)]
+pub struct Unread {}
 
 /// Name and type of an input or output.
 #[derive(Clone, PartialEq, Message)]
@@ -190,6 +242,9 @@ pub struct DimensionProto {
     /// A one-of in the specification, of which this is the only branch written.
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
+    /// The other branch: the name of a length that is not fixed.
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
 }
 
 #[cfg(test)]

@@ -220,8 +220,12 @@ impl Drop for Staged {
 
 fn graphs(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Vec<Graph>> {
     let config = &checkpoint.config().model;
-    let mut graphs =
-        vec![speech::speech_encoder(checkpoint, recipe)?, text::text_encoder(checkpoint, recipe)?];
+    let speech = checkpoint.speech_onnx().map(|encoder| Ok(encoder.graph(recipe)));
+    let text = checkpoint.text_onnx().map(|encoder| Ok(encoder.graph(recipe)));
+    let mut graphs = vec![
+        speech.unwrap_or_else(|| speech::speech_encoder(checkpoint, recipe))?,
+        text.unwrap_or_else(|| text::text_encoder(checkpoint, recipe))?,
+    ];
     if let Some(head) = &checkpoint.config().alignment {
         graphs.push(alignment::alignment(checkpoint, head, recipe)?);
     }

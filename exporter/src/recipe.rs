@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::read;
 use crate::error::{ErrorKind, Result};
+use crate::pattern::captures;
 use crate::quantize::is_quantised;
 
 /// The schema this exporter reads and writes.
@@ -140,41 +141,13 @@ impl Rule {
     }
 
     fn names(&self, tensor: &str) -> bool {
-        let Some((first, rest)) = self.tensors.split_once('*') else {
-            return tensor == self.tensors;
-        };
-        let Some(mut tensor) = tensor.strip_prefix(first) else { return false };
-        let (middle, last) = rest.rsplit_once('*').map_or((None, rest), |(m, l)| (Some(m), l));
-        for part in middle.into_iter().flat_map(|m| m.split('*')) {
-            let Some(at) = tensor.find(part) else { return false };
-            tensor = &tensor[at + part.len()..];
-        }
-        tensor.ends_with(last)
+        captures(&self.tensors, tensor).is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop_assert_eq, proptest};
-
     use super::*;
-
-    /// Every way to match, tried one after the other.
-    fn naive(pattern: &[u8], name: &[u8]) -> bool {
-        match (pattern.split_first(), name.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), _) => (0..=name.len()).any(|skip| naive(rest, &name[skip..])),
-            (Some((p, rest)), Some((n, names))) => p == n && naive(rest, names),
-            _ => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn patterns_match_as_the_naive_search_does(pattern in "[ab*.]{0,8}", name in "[ab.]{0,8}") {
-            prop_assert_eq!(Rule::float(&pattern).names(&name), naive(pattern.as_bytes(), name.as_bytes()));
-        }
-    }
 
     #[test]
     fn the_last_rule_that_names_a_tensor_holds_and_small_tensors_stay_float() {

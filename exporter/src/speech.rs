@@ -34,12 +34,7 @@ pub fn speech_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph>
     let x = convolution(&mut g, "speech.conv2", &x, width, 2)?;
     let x = g.reshape(&x, &[width, frames]);
     let x = g.transpose(&x, &[1, 0]);
-    // Whisper's wavelengths in frames: 2 pi to 20000 pi.
-    #[expect(clippy::cast_precision_loss, reason = "frame numbers are small whole numbers")]
-    let at: Vec<f64> = (0..frames).map(|t| t as f64).collect();
-    let table =
-        Tensor { shape: vec![frames, width], values: sinusoids(&at, width, 2.0 * PI, 2e4 * PI) };
-    let positions = g.rows(POSITIONS, &table, frames);
+    let positions = g.rows(POSITIONS, &positions(frames, width), frames);
     let mut x = g.binary("Add", &x, &positions);
 
     let mut mask = every_second(&mut g, &mask);
@@ -72,6 +67,13 @@ pub fn speech_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph>
         g.output("frames", &frames);
     }
     Ok(g.finish())
+}
+
+/// Whisper's table of positions, `[frames, width]`: wavelengths of 2 pi to 20000 pi frames.
+pub(crate) fn positions(frames: usize, width: usize) -> Tensor {
+    #[expect(clippy::cast_precision_loss, reason = "frame numbers are small whole numbers")]
+    let at: Vec<f64> = (0..frames).map(|t| t as f64).collect();
+    Tensor { shape: vec![frames, width], values: sinusoids(&at, width, 2.0 * PI, 2e4 * PI) }
 }
 
 /// Sines in the first half, cosines in the second, periods in geometric progression: `[positions, width]`.

@@ -72,7 +72,12 @@ def load(folder: Path) -> tuple[Hilbert, list[str], dict]:
 def home_of_encoders(folder: Path) -> Path:
     """The checkpoint that holds the encoders of the one in `folder`."""
     config = json.loads((folder / "config.json").read_text())
-    return folder / config["encoders"]["checkpoint"] if "encoders" in config else folder
+    if "encoders" not in config:
+        return folder
+    if "checkpoint" not in config["encoders"]:
+        found = ", ".join(config["encoders"])
+        raise SystemExit(f"{folder}: encoders: found {found}, expected checkpoint: only the exporter reads others")
+    return folder / config["encoders"]["checkpoint"]
 
 
 def encoders_sha256(folder: Path) -> str:

@@ -66,7 +66,7 @@ def layout() -> dict[str, list[int]]:
     """Every tensor that the page's tables promise for the shipped configuration."""
     c, result = CONFIG["model"], {}
     outputs = {t["name"]: 1 if t["kind"] == "ordinal" else len(t["labels"]) for t in c["tasks"]}
-    text = PAGE.split("## `model.safetensors`")[1]
+    text = PAGE.split("## `model.safetensors`")[1].split("### Other names")[0]
     for line in text.splitlines():
         if not line.startswith("| `"):
             continue

@@ -1,10 +1,11 @@
 //! `config.json` of a checkpoint: the data classes of `models/reference/hilbert.py`, `log_mel.py` and `segment.py`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use hilbert_formats::manifest::{CalibrationSet, Conformal, Integrity, Segmentation, TaskKind};
 use serde::Deserialize;
+
+use super::encoders_config::{EncoderConfig, EncoderForm, EncodersConfig};
 
 /// Largest value of any width, count or length; keeps every product of them inside `usize`.
 const LARGEST: usize = 1 << 17;
@@ -37,16 +38,6 @@ pub struct Config {
     pub alignment: Option<AlignmentConfig>,
     /// Where the encoders stand, if not in this checkpoint.
     pub encoders: Option<EncodersConfig>,
-}
-
-/// Encoders that this checkpoint shares with another one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncodersConfig {
-    /// Folder of the checkpoint that holds them, relative to this one's.
-    pub checkpoint: PathBuf,
-    /// Their `checkpoint::encoders_sha256`, hexadecimal.
-    pub sha256: String,
 }
 
 /// Where the weights come from.
@@ -241,8 +232,13 @@ impl Config {
         equal("speech.width modulo speech.heads", speech.width % speech.heads, 0);
         equal("text.width modulo text.heads", text.width % text.heads, 0);
         equal("fusion.width modulo fusion.heads", fusion.width % fusion.heads, 0);
-        equal("fusion.audio_row", fusion.audio_row, 2 * speech.width);
-        equal("fusion.text_row", fusion.text_row, text.width);
+        // An ONNX graph may return rows of any width.
+        if !self.is_onnx(EncodersConfig::speech) {
+            equal("fusion.audio_row", fusion.audio_row, 2 * speech.width);
+        }
+        if !self.is_onnx(EncodersConfig::text) {
+            equal("fusion.text_row", fusion.text_row, text.width);
+        }
         for (name, width) in [("speech.width", speech.width), ("fusion.width", fusion.width)] {
             if width < 4 || width % 2 != 0 {
                 problems.push(format!("{name}: found {width}, expected an even number from 4 on"));
@@ -262,6 +258,12 @@ impl Config {
             problems.push(format!("{what}: found one for {name:?}, expected a task of this name"));
         }
         problems
+    }
+
+    /// Whether this one of the encoders is an ONNX graph.
+    fn is_onnx(&self, encoder: impl Fn(&EncodersConfig) -> Option<&EncoderConfig>) -> bool {
+        let stated = self.encoders.as_ref().and_then(encoder);
+        stated.is_some_and(|encoder| encoder.form == EncoderForm::Onnx)
     }
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {

@@ -137,6 +137,7 @@ impl GraphBuilder<'_> {
                 data_type: Some(data_type as i32),
                 name: Some(name.into()),
                 raw_data: Some(raw),
+                ..TensorProto::default()
             });
         }
         Value { name: name.into(), shape: shape.to_vec() }
@@ -144,6 +145,6 @@ impl GraphBuilder<'_> {
 }
 
 /// `[rows, columns]` to `[columns, rows]`.
-fn transposed<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+pub(crate) fn transposed<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
 }

@@ -4,7 +4,6 @@ use std::fs;
 
 use hilbert_exporter::checkpoint::encoders_sha256;
 use hilbert_exporter::{Checkpoint, ErrorKind};
-use safetensors::SafeTensors;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -76,9 +75,7 @@ fn tensors_that_only_the_training_uses_are_ignored() {
 fn encoders_may_stand_in_another_checkpoint() {
     let (folder, whole) = (TempDir::new().unwrap(), Tiny::new());
     whole.write(&folder.path().join("whole"));
-    let bytes = fs::read(folder.path().join("whole/model.safetensors")).unwrap();
-    let stored = SafeTensors::deserialize(&bytes).unwrap();
-    let sha256 = encoders_sha256(&stored, whole.vocabulary.as_bytes());
+    let sha256 = encoders_sha256(&folder.path().join("whole")).unwrap();
     let mut part = whole.clone();
     part.config["encoders"] = json!({"checkpoint": "../whole", "sha256": sha256});
     part.tensors.retain(|name, _| !name.starts_with("speech.") && !name.starts_with("text."));

@@ -18,7 +18,8 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let tiny = tiny.path().to_str().unwrap();
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
-    let rows: [(&[&str], i32, &str); 6] = [
+    let map = format!("{tiny}/config.json");
+    let rows: [(&[&str], i32, &str); 8] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -28,6 +29,8 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         ),
         (&[tiny, out, "--weights", "int4"], 2, "int4"),
         (&[tiny, out, "--bundle-version", "0"], 2, "--bundle-version"),
+        (&[tiny, out, "--map", &map], 4, "not a map of tensors' names"),
+        (&[tiny, out, "--map", "none"], 4, "none: cannot be read"),
         (&[&format!("{tiny}/none"), out], 4, "config.json: cannot be read"),
     ];
     let mut wrong = Vec::new();
