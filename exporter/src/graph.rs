@@ -79,14 +79,16 @@ impl<'a> GraphBuilder<'a> {
         Value { name: name.into(), shape: shape.to_vec() }
     }
 
+    /// Gives a float value that an operation made the name of the reference's module that makes it, such as
+    /// `speech.layers.0`: a tap, which `docs/parity-ledger.md` compares. The value it returns takes the place of `value`.
+    pub fn tap(&mut self, name: &str, value: &Value) -> Value {
+        self.rename(value, name);
+        Value { name: name.into(), shape: value.shape.clone() }
+    }
+
     /// Declares the next output, a float value that an operation made, and gives it this name.
     pub fn output(&mut self, name: &str, value: &Value) {
-        for node in &mut self.graph.node {
-            for port in node.input.iter_mut().chain(&mut node.output).filter(|p| **p == value.name)
-            {
-                *port = name.into();
-            }
-        }
+        self.rename(value, name);
         self.graph.output.push(value_info(name, Dtype::F32, &value.shape));
         self.outputs.push(TensorEntry {
             name: name.into(),
@@ -114,6 +116,15 @@ impl<'a> GraphBuilder<'a> {
             outputs: self.outputs,
         };
         Graph { name: self.name, entry, bytes: model.encode_to_vec() }
+    }
+
+    fn rename(&mut self, value: &Value, name: &str) {
+        for node in &mut self.graph.node {
+            for port in node.input.iter_mut().chain(&mut node.output).filter(|p| **p == value.name)
+            {
+                *port = name.into();
+            }
+        }
     }
 
     /// An operation with one output of this shape.
