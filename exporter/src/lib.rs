@@ -8,6 +8,7 @@
 pub mod alignment;
 pub mod checkpoint;
 pub mod error;
+pub mod evaluate;
 pub mod export;
 pub mod fusion;
 pub mod graph;
