@@ -7,6 +7,7 @@ use hilbert_formats::manifest::Weights;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
+use crate::ledger::{Ledger, Measurement};
 use crate::package::Package;
 use crate::recipe::Recipe;
 use crate::verify::{self, Comparison, Golden};
@@ -17,12 +18,14 @@ use crate::verify::{self, Comparison, Golden};
 pub struct Options {
     /// How weights are stored. Default: all that are large enough as int8.
     pub recipe: Recipe,
-    /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
+    /// Golden file to compare with. Default: none, and nothing is compared.
     pub golden: Option<PathBuf>,
     /// Name of the bundle. Default: the checkpoint's.
     pub name: Option<String>,
     /// Version of the bundle's content. Default: 1.
     pub bundle_version: u32,
+    /// Folder to write `ledger.json` and `ledger.html` to. Default: none.
+    pub ledger: Option<PathBuf>,
     /// Whether a bundle at the target is replaced. Default: no.
     pub force: bool,
 }
@@ -34,6 +37,7 @@ impl Default for Options {
             golden: None,
             name: None,
             bundle_version: 1,
+            ledger: None,
             force: false,
         }
     }
@@ -52,6 +56,8 @@ pub struct Report {
     pub files: Vec<(String, u64)>,
     /// Every stage compared; empty without a golden file.
     pub comparisons: Vec<Comparison>,
+    /// The parity ledger, where it was asked for.
+    pub ledger: Option<Ledger>,
 }
 
 /// Exports the checkpoint in the folder `checkpoint` to the folder `target`.
@@ -65,8 +71,14 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
     let checkpoint = Checkpoint::open(checkpoint)?;
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
-    let bytes = golden.as_ref().map(Golden::bytes);
-    let package = Package::new(&checkpoint, &options.recipe, name, options.bundle_version, bytes)?;
+    let package = Package::new(&checkpoint, &options.recipe, name, options.bundle_version)?;
+    let floats = Recipe::uniform(Weights::F32);
+    let floats = Package::new(&checkpoint, &floats, name, options.bundle_version)?;
+    let measurement = Measurement::new(&package, &floats)?;
+    let ledger = options.ledger.as_deref().map(|_| measurement.ledger(golden.as_ref())).transpose()?;
+    let taps = measurement.taps()?;
+    drop(measurement);
+    let package = package.with_taps(taps)?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.folder())?;
     // The reference knows two forms; graphs that mix them are proven as floats.
@@ -76,17 +88,18 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
             verify::verify(&model, golden, compared)?
         }
         Some(golden) => {
-            let floats = Recipe::uniform(Weights::F32);
-            let floats = Package::new(&checkpoint, &floats, name, options.bundle_version, None)?;
             verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?
         }
         None => Vec::new(),
     };
     drop(model);
     staged.commit()?;
+    if let (Some(folder), Some(ledger)) = (&options.ledger, &ledger) {
+        ledger.write(folder)?;
+    }
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
     let weights = package.manifest().weights;
-    Ok(Report { name: name.into(), weights, compared, files, comparisons })
+    Ok(Report { name: name.into(), weights, compared, files, comparisons, ledger })
 }
 
 impl fmt::Display for Report {
@@ -102,7 +115,8 @@ impl fmt::Display for Report {
             writeln!(f, "  {path:32} {bytes:>10}")?;
         }
         if self.comparisons.is_empty() {
-            return writeln!(f, "opened with the runtime; not compared: no golden file was given");
+            writeln!(f, "opened with the runtime; not compared: no golden file was given")?;
+            return self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.fmt(f));
         }
         let compared = name(self.compared);
         let form = if compared == weights { "" } else { " in its f32 form" };
@@ -117,6 +131,6 @@ impl fmt::Display for Report {
                 c.stage, c.largest, c.tolerance, c.values
             )?;
         }
-        Ok(())
+        self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.fmt(f))
     }
 }

@@ -34,9 +34,12 @@ struct Arguments {
     /// Recipe in place of --weights: which tensors are stored how
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     recipe: Option<PathBuf>,
-    /// Golden file of the same checkpoint: compared with, and carried along in the bundle
+    /// Golden file of the same checkpoint: compared with
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
+    /// Folder to write the parity ledger to: ledger.json and ledger.html
+    #[arg(long, value_name = "FOLDER")]
+    ledger: Option<PathBuf>,
     /// Name of the bundle instead of the checkpoint's
     #[arg(long)]
     name: Option<String>,
@@ -72,6 +75,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         (None, WeightsArgument::F32) => Recipe::uniform(Weights::F32),
     };
     options.golden = arguments.golden;
+    options.ledger = arguments.ledger;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
     options.force = arguments.force;

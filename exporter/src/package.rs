@@ -1,4 +1,4 @@
-//! Puts graphs, manifest, vocabulary and golden file into one folder, whole or not at all.
+//! Puts graphs, manifest, vocabulary and taps into one folder, whole or not at all.
 //!
 //! The same checkpoint and options give the same bytes: nothing depends on time, machine or order of a hash.
 
@@ -12,6 +12,7 @@ use hilbert_formats::manifest::{
     Alignment, Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task,
     Text, Weights,
 };
+use hilbert_formats::taps;
 
 use crate::checkpoint::{AlignmentConfig, Checkpoint, Config};
 use crate::error::{ErrorKind, Result};
@@ -21,7 +22,6 @@ use crate::recipe::Recipe;
 use crate::{alignment, moe, speech, text};
 
 const VOCABULARY: &str = "vocab.txt";
-const GOLDEN: &str = "golden.safetensors";
 
 /// Words of more characters are `[UNK]`: the limit of `word_pieces.tokenizer` in the reference.
 const MAX_WORD_CHARS: usize = 100;
@@ -36,7 +36,7 @@ pub struct Package {
 impl Package {
     /// Builds every graph of `checkpoint`.
     ///
-    /// `golden`: the content of a golden file that the bundle carries along; it is listed as optional.
+    /// It has no taps yet: [`Package::with_taps`].
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`] for rules that name no tensor; [`ErrorKind::Manifest`] where the checkpoint's facts, the name or the version are not what a manifest may hold.
@@ -45,7 +45,6 @@ impl Package {
         recipe: &Recipe,
         name: &str,
         bundle_version: u32,
-        golden: Option<&[u8]>,
     ) -> Result<Self> {
         let tensors = checkpoint.quantisable();
         let problems = recipe.problems(&tensors);
@@ -56,7 +55,6 @@ impl Package {
         let entries = graphs.iter().map(|g| (g.name.clone(), g.entry.clone())).collect();
         let mut files: Vec<_> = graphs.into_iter().map(|g| (g.entry.file, g.bytes)).collect();
         files.push((VOCABULARY.into(), checkpoint.vocabulary().to_vec()));
-        files.extend(golden.map(|bytes| (GOLDEN.into(), bytes.to_vec())));
         files.sort();
         let config = checkpoint.config();
         let (mel, model) = (&config.log_mel, &config.model);
@@ -111,6 +109,24 @@ impl Package {
             alignment: alignment_entry(config),
         };
         Ok(Self { manifest: checked(&manifest)?, files })
+    }
+
+    /// The package with the file `taps.safetensors`, by which the bundle tests itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Manifest`], which only a fault of the exporter can cause.
+    pub fn with_taps(mut self, bytes: Vec<u8>) -> Result<Self> {
+        self.files.push((taps::FILE.into(), bytes));
+        self.files.sort();
+        self.manifest.files = self.files.iter().map(|(path, b)| file_entry(path, b)).collect();
+        self.manifest = checked(&self.manifest)?;
+        Ok(self)
+    }
+
+    /// The content of a file; empty where there is none.
+    #[must_use]
+    pub fn file(&self, name: &str) -> &[u8] {
+        self.files.iter().find(|(path, _)| path == name).map_or(&[], |(_, bytes)| bytes)
     }
 
     /// The manifest.
@@ -253,7 +269,7 @@ fn file_entry(path: &str, bytes: &[u8]) -> FileEntry {
         path: path.into(),
         bytes: bytes.len() as u64,
         sha256: sha256(bytes),
-        optional: path == GOLDEN,
+        optional: false,
     }
 }
 

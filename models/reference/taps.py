@@ -31,7 +31,7 @@ ALIGNED_FRAMES = 16  # frames that the alignment head reads, zeros behind them
 MOST = 256  # elements of a tap
 TAPS = re.compile(
     r"speech(\.conv\d|\.layers\.\d+|\.norm)?|text(\.tokens|\.norm|\.layers\.\d+)?|alignment(\.\w+)?"
-    r"|fusion(\.(joint|\w+_norm)|\.(project|cross)_\w+?(\.(linear|norm|query|key|value|output|pool))?)?"
+    r"|fusion(\.(joint|\w+_norm)|\.project_\w+?(\.(linear|norm|pool))?|\.cross_\w+?(\.(query|key|value|output|pool))?)?"
     r"|moe\.(router|experts\.\d+(\.expand)?|heads\.\w+)"
 )
 

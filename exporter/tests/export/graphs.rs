@@ -46,7 +46,6 @@ fn package(tiny: &Tiny, weights: Weights) -> Package {
         &Recipe::uniform(weights),
         "tiny",
         1,
-        None,
     )
     .unwrap()
 }

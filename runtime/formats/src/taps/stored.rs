@@ -80,7 +80,8 @@ impl Stored {
     }
 
     /// The port's values, zero where none are stored; `None` for another type, or where more is stored than it takes.
-    pub(super) fn padded(&self, port: &TensorEntry) -> Option<Input> {
+    #[must_use]
+    pub fn padded(&self, port: &TensorEntry) -> Option<Input> {
         let fits = self.shape.len() == port.shape.len()
             && self.shape.iter().zip(&port.shape).all(|(stored, port)| stored <= port);
         if !fits {

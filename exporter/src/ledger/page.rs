@@ -1,0 +1,7 @@
+//! The ledger as a page.
+
+use super::Ledger;
+
+pub(super) fn html(_: &Ledger) -> String {
+    String::new()
+}
