@@ -33,6 +33,9 @@ const MOST: usize = 256;
 /// Signal-to-noise ratio that weights of eight bits keep, dB: errors of a tenth of the signal.
 pub const WEIGHTS_DB: f64 = 20.0;
 
+/// Elements below which a layer's signal-to-noise ratio says little about rounded weights.
+pub const FEW: usize = 8;
+
 /// One comparison that the ledger makes of every layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,6 +232,16 @@ impl<'a> Measurement<'a> {
     }
 }
 
+impl LayerParity {
+    /// Whether it is under the hop's threshold. Rounded weights may turn the ratio of a handful of numbers either way: for
+    /// them layers of fewer than [`FEW`] elements do not count.
+    #[must_use]
+    pub fn is_under(&self, hop: Hop) -> bool {
+        let counts = self.values >= FEW || matches!(hop, Hop::ReferenceToFloat | Hop::BundleToRuntime);
+        counts && self.hops.get(&hop).is_some_and(|found| found.snr_db < hop.threshold_db())
+    }
+}
+
 impl Ledger {
     /// Writes `ledger.json` and `ledger.html` into `folder`, over those that are there.
     ///
@@ -295,10 +308,8 @@ impl fmt::Display for Ledger {
 
 fn first_under(layers: &[LayerParity]) -> BTreeMap<Hop, String> {
     let first = |hop: Hop| {
-        let under = |layer: &&LayerParity| {
-            layer.hops.get(&hop).is_some_and(|a| a.snr_db < hop.threshold_db())
-        };
-        layers.iter().find(under).map(|layer| (hop, layer.name.clone()))
+        let first = layers.iter().find(|layer| layer.is_under(hop));
+        first.map(|layer| (hop, layer.name.clone()))
     };
     Hop::ALL.into_iter().filter_map(first).collect()
 }
