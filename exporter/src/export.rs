@@ -75,7 +75,8 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
     let floats = Recipe::uniform(Weights::F32);
     let floats = Package::new(&checkpoint, &floats, name, options.bundle_version)?;
     let measurement = Measurement::new(&package, &floats)?;
-    let ledger = options.ledger.as_deref().map(|_| measurement.ledger(golden.as_ref())).transpose()?;
+    let ledger =
+        options.ledger.as_deref().map(|_| measurement.ledger(golden.as_ref())).transpose()?;
     let taps = measurement.taps()?;
     drop(measurement);
     let package = package.with_taps(taps)?;
@@ -87,9 +88,7 @@ pub fn export(checkpoint: &Path, target: &Path, options: &Options) -> Result<Rep
         Some(golden) if compared == package.manifest().weights => {
             verify::verify(&model, golden, compared)?
         }
-        Some(golden) => {
-            verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?
-        }
+        Some(golden) => verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?,
         None => Vec::new(),
     };
     drop(model);

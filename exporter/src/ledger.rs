@@ -197,9 +197,7 @@ impl<'a> Measurement<'a> {
                 (Hop::BundleToRuntime, Agreement::between(&own, &runtime)),
                 (Hop::EndToEnd, Agreement::between(right, &runtime)),
             ]);
-            hops.extend(
-                reference.map(|r| (Hop::ReferenceToFloat, Agreement::between(&r, &float))),
-            );
+            hops.extend(reference.map(|r| (Hop::ReferenceToFloat, Agreement::between(&r, &float))));
             let (graph, name) = (place.graph.clone(), place.name.clone());
             layers.push(LayerParity { graph, name, values: float.len(), hops });
         }
@@ -237,7 +235,8 @@ impl LayerParity {
     /// them layers of fewer than [`FEW`] elements do not count.
     #[must_use]
     pub fn is_under(&self, hop: Hop) -> bool {
-        let counts = self.values >= FEW || matches!(hop, Hop::ReferenceToFloat | Hop::BundleToRuntime);
+        let counts =
+            self.values >= FEW || matches!(hop, Hop::ReferenceToFloat | Hop::BundleToRuntime);
         counts && self.hops.get(&hop).is_some_and(|found| found.snr_db < hop.threshold_db())
     }
 }
@@ -263,7 +262,10 @@ impl Ledger {
     /// The file `ledger.json`: indented JSON that ends in a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        #[expect(clippy::expect_used, reason = "serde_json fails on maps whose keys are no strings, and here all are")]
+        #[expect(
+            clippy::expect_used,
+            reason = "serde_json fails on maps whose keys are no strings, and here all are"
+        )]
         let json = serde_json::to_string_pretty(self).expect("a ledger has string keys only");
         json + "\n"
     }

@@ -80,7 +80,8 @@ pub(super) fn evaluate(node: &NodeProto, inputs: &[Arc<Tensor>]) -> Result<Tenso
         "Reshape" => Ok(Tensor { shape: input(1)?.indices()?, elements: x.elements.clone() }),
         "Transpose" => transpose(x, &ints("perm")?),
         "Slice" => {
-            let [starts, ends, axes, steps] = [1, 2, 3, 4].map(|i| input(i).and_then(Tensor::indices));
+            let [starts, ends, axes, steps] =
+                [1, 2, 3, 4].map(|i| input(i).and_then(Tensor::indices));
             let (Ok([start]), Ok([end]), Ok([axis]), Ok([step])) = (
                 <[usize; 1]>::try_from(starts?),
                 <[usize; 1]>::try_from(ends?),

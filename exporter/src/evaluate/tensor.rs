@@ -54,7 +54,8 @@ impl Tensor {
 
     /// Whole numbers that are lengths, positions or dimensions.
     pub(super) fn indices(&self) -> Result<Vec<usize>, String> {
-        let index = |n: &i64| usize::try_from(*n).map_err(|_| format!("found {n}, expected 0 or more"));
+        let index =
+            |n: &i64| usize::try_from(*n).map_err(|_| format!("found {n}, expected 0 or more"));
         self.wholes()?.iter().map(index).collect()
     }
 
@@ -63,9 +64,7 @@ impl Tensor {
         let shape: Vec<usize> = stored.dims.iter().map(length).collect::<Result<_, _>>()?;
         let raw = stored.raw_data();
         let elements = match stored.data_type() {
-            DataType::Float => {
-                Elements::Real(elements(raw, |b| f64::from(f32::from_le_bytes(b))))
-            }
+            DataType::Float => Elements::Real(elements(raw, |b| f64::from(f32::from_le_bytes(b)))),
             DataType::Int8 => Elements::Whole(elements(raw, |b| i64::from(i8::from_le_bytes(b)))),
             DataType::Int64 => Elements::Whole(elements(raw, i64::from_le_bytes)),
             other => return Err(format!("found a constant of type {other:?}")),

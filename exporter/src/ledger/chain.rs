@@ -41,7 +41,8 @@ impl<R: FnMut(&str, &[Input]) -> Result<Values>> Chain<'_, R> {
         let fusion = &self.manifest.fusion;
         let (width, block) = (fusion.width, fusion.block);
         let mel = self.manifest.graphs.get("speech_encoder").and_then(|entry| entry.inputs.first());
-        let mel = mel.and_then(|port| sample.log_mel.padded(port)).ok_or_else(missing("log_mel"))?;
+        let mel =
+            mel.and_then(|port| sample.log_mel.padded(port)).ok_or_else(missing("log_mel"))?;
         self.step("speech_encoder", vec![mel, mask(sample.frames)], Some(sample.frames))?;
         if let Some(alignment) = &self.manifest.alignment {
             let (real, all) = sample.frames;
@@ -111,7 +112,12 @@ impl<R: FnMut(&str, &[Input]) -> Result<Values>> Chain<'_, R> {
         Ok(())
     }
 
-    fn step(&mut self, graph: &str, inputs: Vec<Input>, real: Option<(usize, usize)>) -> Result<()> {
+    fn step(
+        &mut self,
+        graph: &str,
+        inputs: Vec<Input>,
+        real: Option<(usize, usize)>,
+    ) -> Result<()> {
         let values = (self.run)(graph, &inputs)?;
         self.steps.push(Step { graph: graph.into(), inputs, real, values });
         Ok(())

@@ -49,7 +49,8 @@ pub(super) fn write(measurement: &Measurement<'_>) -> Result<Vec<u8>> {
             return Ok(bytes);
         }
         if most == 1 {
-            let reason = format!("found {} bytes of taps, expected at most {MAX_BYTES}", bytes.len());
+            let reason =
+                format!("found {} bytes of taps, expected at most {MAX_BYTES}", bytes.len());
             return Err(ErrorKind::Evaluate { graph: "taps".into(), reason }.into());
         }
         most /= 2;
@@ -92,7 +93,8 @@ fn stored(
     values: &Input,
     limit: usize,
 ) -> (String, Stored) {
-    let key = if port.name == SHARED { SHARED.into() } else { format!("{}/{}", step.graph, port.name) };
+    let key =
+        if port.name == SHARED { SHARED.into() } else { format!("{}/{}", step.graph, port.name) };
     let limit = if step.graph.ends_with("_encoder") { usize::MAX } else { limit };
     let stored = match values {
         Input::F32(_) if port.name == "log_mel" => measurement.sample.log_mel.clone(),
@@ -104,7 +106,9 @@ fn stored(
             let (shape, values) = cut(&port.shape, values, limit, |v| *v != 0);
             Stored { shape, values: Input::I64(values) }
         }
-        Input::Levels(levels) => Stored { shape: port.shape.clone(), values: Input::Levels(levels.clone()) },
+        Input::Levels(levels) => {
+            Stored { shape: port.shape.clone(), values: Input::Levels(levels.clone()) }
+        }
     };
     (key, stored)
 }
@@ -131,7 +135,8 @@ fn cut<T: Copy>(
     if let Some(last) = corner.last_mut() {
         *last = (*last).min((limit / outer).max(1));
     }
-    let inside = |(index, _): &(usize, &T)| place(*index).iter().zip(&corner).all(|(at, len)| at < len);
+    let inside =
+        |(index, _): &(usize, &T)| place(*index).iter().zip(&corner).all(|(at, len)| at < len);
     let kept = values.iter().enumerate().filter(inside).map(|(_, value)| *value).collect();
     (corner, kept)
 }

@@ -34,8 +34,9 @@ impl<'a> Form<'a> {
     pub(super) fn layers(&self, name: &str) -> Vec<String> {
         let Some((entry, _, graph)) = self.graphs.get(name) else { return Vec::new() };
         let outputs = || entry.outputs.iter().map(|output| output.name.as_str());
-        let is_layer =
-            |value: &&str| MODULES.iter().any(|m| value.starts_with(m)) || outputs().any(|o| o == *value);
+        let is_layer = |value: &&str| {
+            MODULES.iter().any(|m| value.starts_with(m)) || outputs().any(|o| o == *value)
+        };
         match graph {
             Some(graph) => graph.values().filter(is_layer).map(str::to_owned).collect(),
             None => outputs().map(str::to_owned).collect(),
@@ -67,7 +68,12 @@ impl<'a> Form<'a> {
     }
 
     /// The layers `places` of a graph as the runtime computes them.
-    pub(super) fn run(&self, name: &str, inputs: &[Input], places: &[&Place]) -> Result<chain::Values> {
+    pub(super) fn run(
+        &self,
+        name: &str,
+        inputs: &[Input],
+        places: &[&Place],
+    ) -> Result<chain::Values> {
         let (entry, onnx, _) = self.graph(name)?;
         let is_output = |place: &&&Place| entry.outputs.iter().any(|o| o.name == place.value);
         let port = |place: &&Place| TensorEntry {
@@ -106,6 +112,7 @@ fn engine(
         Input::Levels(_) => None,
     };
     let inputs: Vec<_> = inputs.iter().filter_map(input).collect();
-    let values = Engine::load_with_taps(name, onnx, entry, taps).and_then(|g| g.run_with_taps(&inputs));
+    let values =
+        Engine::load_with_taps(name, onnx, entry, taps).and_then(|g| g.run_with_taps(&inputs));
     Ok(values.map_err(|source| ErrorKind::Runtime { stage: format!("running {name}"), source })?)
 }

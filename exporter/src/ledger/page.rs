@@ -9,10 +9,11 @@ use super::{Hop, LayerParity, Ledger};
 /// Its lines are the plot's: what is more than this is as good as equal.
 const MOST_DB: f64 = 150.0;
 
-/// Height of the plot, and its margins at the left and at the top and bottom, pixels.
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 34.0;
-const MARGIN: f64 = 12.0;
+/// Height of the plot's lines, of all above them, and of the names below; width of the numbers at the left. Pixels.
+const HEIGHT: f64 = 280.0;
+const TOP: f64 = 12.0;
+const NAMES: f64 = 130.0;
+const LEFT: f64 = 60.0;
 
 pub(super) fn html(ledger: &Ledger) -> String {
     let title = format!("Parity ledger of {}", escaped(&ledger.bundle));
@@ -38,7 +39,8 @@ pub(super) fn html(ledger: &Ledger) -> String {
 <body>
 <h1>{title}</h1>
 <p>{count} layers, {weights} weights. Signal-to-noise ratio of each layer in dB on the way from the reference to the runtime:
-higher is better, {MOST_DB} and more is drawn as {MOST_DB}. Dashed red: the thresholds.</p>
+higher is better, {MOST_DB} and more is drawn as {MOST_DB}. Dashed red: the thresholds. A dot of "layer alone" stands
+where a layer has rounded weights of its own.</p>
 <ul>
 {findings}</ul>
 <ul class="legend">
@@ -87,9 +89,10 @@ fn plot(ledger: &Ledger) -> String {
     let step = (1000.0 / count as f64).clamp(8.0, 40.0);
     let width = LEFT + step * count as f64;
     let x = |i: usize| LEFT + step * (i as f64 + 0.5);
-    let y = |db: f64| MARGIN + (HEIGHT - 2.0 * MARGIN) * (1.0 - db.clamp(0.0, MOST_DB) / MOST_DB);
+    let y = |db: f64| TOP + HEIGHT * (1.0 - db.clamp(0.0, MOST_DB) / MOST_DB);
+    let height = TOP + HEIGHT + NAMES;
     let mut svg = format!(
-        "<svg viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" role=\"img\" aria-label=\"Signal-to-noise ratio of each layer, dB\">\n"
+        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"Signal-to-noise ratio of each layer, dB\">\n"
     );
     let mut line = |class: &str, db: f64, label: &str| {
         let (at, text) = (y(db), LEFT - 6.0);
@@ -106,14 +109,28 @@ fn plot(ledger: &Ledger) -> String {
     thresholds.sort_by(f64::total_cmp);
     thresholds.dedup_by(|a, b| a.total_cmp(b).is_eq());
     thresholds.into_iter().for_each(|db| line("threshold", db, &db.to_string()));
+    for (i, layer) in ledger.layers.iter().enumerate() {
+        let (x, y) = (x(i) + 3.0, TOP + HEIGHT + 12.0);
+        svg += &format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\" transform=\"rotate(-60 {x:.1} {y:.1})\">{}</text>\n",
+            escaped(&layer.name)
+        );
+    }
     for hop in shown(ledger) {
         let class = class(hop);
         let points = || {
-            let of_layer = |(i, layer): (usize, &LayerParity)| Some((i, layer.hops.get(&hop)?.snr_db));
+            let of_layer = |(i, layer): (usize, &LayerParity)| {
+                let db = layer.hops.get(&hop)?.snr_db;
+                // Alone, a layer without weights of its own costs nothing.
+                (hop != Hop::Alone || db < MOST_DB).then_some((i, db))
+            };
             ledger.layers.iter().enumerate().filter_map(of_layer)
         };
-        let path: Vec<_> = points().map(|(i, db)| format!("{:.1},{:.1}", x(i), y(db))).collect();
-        svg += &format!("<polyline class=\"{class}\" points=\"{}\"/>\n", path.join(" "));
+        if hop != Hop::Alone {
+            let path: Vec<_> =
+                points().map(|(i, db)| format!("{:.1},{:.1}", x(i), y(db))).collect();
+            svg += &format!("<polyline class=\"{class}\" points=\"{}\"/>\n", path.join(" "));
+        }
         for (i, db) in points() {
             let name = ledger.layers.get(i).map_or("", |layer| &layer.name);
             svg += &format!(

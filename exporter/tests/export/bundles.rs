@@ -122,7 +122,7 @@ fn a_recipe_says_which_tensors_are_int8_and_one_that_names_none_is_refused() {
     options.recipe = Recipe::int8_without(["text.*".into()]);
     let (weights, mixed) = sizes(&options, "mixed");
     assert_eq!(weights, Weights::Int8);
-    for (file, size) in &mixed {
+    for (file, size) in mixed.iter().filter(|(file, _)| file.ends_with(".onnx")) {
         let expected = if file == "text_encoder.onnx" { &float } else { &int8 };
         assert_eq!(Some(size), expected.get(file), "{file}");
     }

@@ -41,13 +41,8 @@ const OPERATORS: [&str; 24] = [
 
 fn package(tiny: &Tiny, weights: Weights) -> Package {
     let folder = tiny.written();
-    Package::new(
-        &Checkpoint::open(folder.path()).unwrap(),
-        &Recipe::uniform(weights),
-        "tiny",
-        1,
-    )
-    .unwrap()
+    Package::new(&Checkpoint::open(folder.path()).unwrap(), &Recipe::uniform(weights), "tiny", 1)
+        .unwrap()
 }
 
 fn graphs(package: &Package) -> BTreeMap<String, GraphProto> {

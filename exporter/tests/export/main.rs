@@ -7,6 +7,7 @@ mod bundles;
 mod checkpoints;
 mod command;
 mod graphs;
+mod ledger;
 mod parity;
 mod shipped;
 mod tiny;

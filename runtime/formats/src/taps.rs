@@ -122,15 +122,15 @@ impl Taps {
     pub fn to_bytes(&self) -> Vec<u8> {
         let places: Vec<_> = self.layers.iter().map(|layer| &layer.place).collect();
         let mut header = serde_json::Map::new();
-        let metadata =
-            serde_json::json!({ "schema": SCHEMA, "layers": serde_json::json!(places).to_string() });
+        let metadata = serde_json::json!({ "schema": SCHEMA, "layers": serde_json::json!(places).to_string() });
         header.insert("__metadata__".into(), metadata);
         let mut data: Vec<u8> = Vec::new();
         let mut write = |name: String, dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>| {
             let start = data.len();
             data.extend(bytes);
             let offsets = [start, data.len()];
-            let entry = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });
+            let entry =
+                serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });
             header.insert(name, entry);
         };
         // Widest elements first, so that all are aligned.
@@ -203,7 +203,9 @@ impl Place {
 fn rows(name: &str, view: &TensorView<'_>) -> Result<(Vec<f32>, Vec<f32>)> {
     let (rows, count) = match (view.dtype(), view.shape()) {
         (Dtype::F32, &[rows @ 1..=2, count]) if count > 0 => (rows, count),
-        (dtype, shape) => return Err(wrong(name, format!("{dtype:?} {shape:?}"), "F32 [1 or 2, n]")),
+        (dtype, shape) => {
+            return Err(wrong(name, format!("{dtype:?} {shape:?}"), "F32 [1 or 2, n]"));
+        }
     };
     let values: Vec<f32> =
         view.data().as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();

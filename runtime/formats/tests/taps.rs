@@ -29,7 +29,10 @@ fn example() -> Taps {
             layer("speech.norm", None, &[0.25], &[0.25]),
         ],
         inputs: BTreeMap::from([
-            ("speech_encoder/log_mel".to_owned(), stored(&[1, 2, 3], Input::Levels(vec![0, 64, 128, 192, 255, 1]))),
+            (
+                "speech_encoder/log_mel".to_owned(),
+                stored(&[1, 2, 3], Input::Levels(vec![0, 64, 128, 192, 255, 1])),
+            ),
             ("text_encoder/tokens".to_owned(), stored(&[1, 3], Input::I64(vec![2, 77, 3]))),
             ("document".to_owned(), stored(&[1, 2], Input::F32(vec![0.5, -1e-9]))),
         ]),
@@ -51,13 +54,29 @@ fn taps_are_read_as_they_were_written_by_this_crate_and_by_another() {
 #[test]
 fn an_input_is_its_own_or_the_one_that_graphs_share() {
     let taps = example();
-    let port = |name: &str, dtype, shape: &[usize]| TensorEntry { name: name.into(), dtype, shape: shape.to_vec() };
+    let port = |name: &str, dtype, shape: &[usize]| TensorEntry {
+        name: name.into(),
+        dtype,
+        shape: shape.to_vec(),
+    };
     let document = taps.input("router", &port("document", Dtype::F32, &[1, 3])).unwrap();
     assert_eq!(document, Input::F32(vec![0.5, -1e-9, 0.0]));
     let rows = [
-        ("router", port("mixed", Dtype::F32, &[1, 3]), "inputs/router/mixed: found no such tensor, expected one"),
-        ("router", port("document", Dtype::F32, &[1, 1]), "inputs/router/document: found F32 [1, 2], expected at most F32 [1, 1]"),
-        ("text_encoder", port("tokens", Dtype::F32, &[1, 9]), "found I64 [1, 3], expected at most F32 [1, 9]"),
+        (
+            "router",
+            port("mixed", Dtype::F32, &[1, 3]),
+            "inputs/router/mixed: found no such tensor, expected one",
+        ),
+        (
+            "router",
+            port("document", Dtype::F32, &[1, 1]),
+            "inputs/router/document: found F32 [1, 2], expected at most F32 [1, 1]",
+        ),
+        (
+            "text_encoder",
+            port("tokens", Dtype::F32, &[1, 9]),
+            "found I64 [1, 3], expected at most F32 [1, 9]",
+        ),
     ];
     for (graph, port, said) in rows {
         let error = taps.input(graph, &port).unwrap_err();
@@ -66,8 +85,15 @@ fn an_input_is_its_own_or_the_one_that_graphs_share() {
 }
 
 /// A file of these tensors, with layers that are stated as `layers`.
-fn written(schema: &str, layers: &str, tensors: &[(&str, safetensors::Dtype, &[usize], &[u8])]) -> Vec<u8> {
-    let metadata = HashMap::from([("schema".to_owned(), schema.to_owned()), ("layers".to_owned(), layers.to_owned())]);
+fn written(
+    schema: &str,
+    layers: &str,
+    tensors: &[(&str, safetensors::Dtype, &[usize], &[u8])],
+) -> Vec<u8> {
+    let metadata = HashMap::from([
+        ("schema".to_owned(), schema.to_owned()),
+        ("layers".to_owned(), layers.to_owned()),
+    ]);
     let views = tensors.iter().map(|(name, dtype, shape, data)| {
         (*name, TensorView::new(*dtype, shape.to_vec(), data).unwrap())
     });
@@ -79,27 +105,55 @@ fn what_is_wrong_is_said_with_what_was_expected() {
     use safetensors::Dtype::{F16, F32};
     let one = r#"[{"graph": "join", "name": "a", "value": "a", "shape": [1, 2]}]"#;
     let padded = r#"[{"graph": "join", "name": "a", "value": "a", "shape": [1, 2], "rows": {"axis": 2, "real": 1}}]"#;
-    let endless = r#"[{"graph": "join", "name": "a", "value": "a", "shape": [4294967296, 4294967296]}]"#;
+    let endless =
+        r#"[{"graph": "join", "name": "a", "value": "a", "shape": [4294967296, 4294967296]}]"#;
     let unknown = r#"[{"graph": "join", "name": "a", "value": "a", "shape": [1], "scale": 2}]"#;
     let (zeros, nan) = ([0; 16], f32::NAN.to_le_bytes());
     let layer: (&str, _, &[usize], &[u8]) = ("layers/join/a", F32, &[1, 1], &zeros[..4]);
     let rows = [
         (b"PK\x03\x04".to_vec(), "header: found"),
         (vec![0; MAX_BYTES + 1], "found more than 262144 bytes, expected at most 262144"),
-        (written("hilbert.taps/9", one, &[layer]), r#"schema: found "hilbert.taps/9", expected hilbert.taps/1"#),
+        (
+            written("hilbert.taps/9", one, &[layer]),
+            r#"schema: found "hilbert.taps/9", expected hilbert.taps/1"#,
+        ),
         (written(SCHEMA, "{}", &[]), "layers: found invalid type: map"),
         (written(SCHEMA, unknown, &[]), "unknown field `scale`"),
         (written(SCHEMA, one, &[]), "layers/join/a: found no such tensor"),
         (written(SCHEMA, "[]", &[layer]), "layers/join/a: found a tensor of no layer"),
-        (written(SCHEMA, padded, &[layer]), "layers: join/a: found 1 rows of dimension 2, expected 1 to 0"),
+        (
+            written(SCHEMA, padded, &[layer]),
+            "layers: join/a: found 1 rows of dimension 2, expected 1 to 0",
+        ),
         (written(SCHEMA, endless, &[layer]), "expected 1 to 67108864 elements"),
-        (written(SCHEMA, one, &[("layers/join/a", F32, &[1, 4], &zeros)]), "found 4 elements, expected at most 2"),
-        (written(SCHEMA, one, &[("layers/join/a", F32, &[3, 1], &zeros[..12])]), "found F32 [3, 1], expected F32 [1 or 2, n]"),
-        (written(SCHEMA, one, &[("layers/join/a", F32, &[1, 0], &[])]), "found F32 [1, 0], expected F32 [1 or 2, n]"),
-        (written(SCHEMA, one, &[("layers/join/a", F32, &[1, 1], &nan)]), "found a number that is not finite"),
-        (written(SCHEMA, "[]", &[("inputs/x", F32, &[1], &nan)]), "inputs/x: found a number that is not finite"),
-        (written(SCHEMA, "[]", &[("inputs/x", F16, &[1], &zeros[..2])]), "inputs/x: found type F16, expected F32, I64 or U8"),
-        (written(SCHEMA, "[]", &[("weights/x", F32, &[1], &zeros[..4])]), "weights/x: found a tensor of this name"),
+        (
+            written(SCHEMA, one, &[("layers/join/a", F32, &[1, 4], &zeros)]),
+            "found 4 elements, expected at most 2",
+        ),
+        (
+            written(SCHEMA, one, &[("layers/join/a", F32, &[3, 1], &zeros[..12])]),
+            "found F32 [3, 1], expected F32 [1 or 2, n]",
+        ),
+        (
+            written(SCHEMA, one, &[("layers/join/a", F32, &[1, 0], &[])]),
+            "found F32 [1, 0], expected F32 [1 or 2, n]",
+        ),
+        (
+            written(SCHEMA, one, &[("layers/join/a", F32, &[1, 1], &nan)]),
+            "found a number that is not finite",
+        ),
+        (
+            written(SCHEMA, "[]", &[("inputs/x", F32, &[1], &nan)]),
+            "inputs/x: found a number that is not finite",
+        ),
+        (
+            written(SCHEMA, "[]", &[("inputs/x", F16, &[1], &zeros[..2])]),
+            "inputs/x: found type F16, expected F32, I64 or U8",
+        ),
+        (
+            written(SCHEMA, "[]", &[("weights/x", F32, &[1], &zeros[..4])]),
+            "weights/x: found a tensor of this name",
+        ),
     ];
     let mut wrong = Vec::new();
     for (bytes, said) in rows {

@@ -75,11 +75,13 @@ fn check_taps(
             .outlet_fact(outlet)
             .map_err(|error| fault(graph, "tapping", format!("{error:#}")))?;
         let found = format!("{:?} {:?}", fact.datum_type, fact.shape);
-        let differs = |expected: String| signature(graph, &format!("tap {}", entry.name), found, expected);
+        let differs =
+            |expected: String| signature(graph, &format!("tap {}", entry.name), found, expected);
         if entry.dtype != Dtype::F32 || !agrees(fact, entry) {
             return Err(differs(format!("F32 {:?}", entry.shape)));
         }
-        Port::new(entry).ok_or_else(|| differs("a rank and size within the limits of this runtime".to_owned()))
+        Port::new(entry)
+            .ok_or_else(|| differs("a rank and size within the limits of this runtime".to_owned()))
     };
     outlets.iter().zip(entries).map(check).collect()
 }

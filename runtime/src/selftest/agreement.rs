@@ -62,7 +62,11 @@ mod tests {
         for (right, found, [snr_db, cosine, largest]) in rows {
             let agreement = Agreement::between(right, found);
             assert!((agreement.cosine - cosine).abs() < 1e-12, "{agreement:?}");
-            assert_eq!((agreement.snr_db, agreement.largest), (snr_db, largest), "{right:?} {found:?}");
+            assert_eq!(
+                (agreement.snr_db, agreement.largest),
+                (snr_db, largest),
+                "{right:?} {found:?}"
+            );
         }
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn conv(
     pads: &[usize],
     strides: &[usize],
 ) -> Result<Tensor> {
-    let (&[1, inputs, time], &[outputs, of_kernel, width]) = (&x.shape[..], &kernel.shape[..]) else {
+    let (&[1, inputs, time], &[outputs, of_kernel, width]) = (&x.shape[..], &kernel.shape[..])
+    else {
         return Err(format!("found shapes {:?} and {:?}", x.shape, kernel.shape));
     };
     let (&[before, after], &[stride]) = (pads, strides) else {

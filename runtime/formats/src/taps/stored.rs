@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn what_is_left_out_of_any_dimension_is_zero() {
         let stored = Stored { shape: vec![2, 1], values: Input::I64(vec![5, 6]) };
-        let port = |shape: &[usize], dtype| TensorEntry { name: "x".into(), dtype, shape: shape.to_vec() };
+        let port =
+            |shape: &[usize], dtype| TensorEntry { name: "x".into(), dtype, shape: shape.to_vec() };
         let whole = stored.padded(&port(&[3, 2], manifest::Dtype::I64));
         assert_eq!(whole, Some(Input::I64(vec![5, 0, 6, 0, 0, 0])));
         assert_eq!(stored.padded(&port(&[1, 2], manifest::Dtype::I64)), None);
