@@ -3,7 +3,8 @@
     python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data/session.wav --out FILE
 
 Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
-weights). `taps/MODULE` are the parity ledger's, of another input (`taps.py`). Absent modalities have no tensors. The sample's SRT lies beside it. `docs/golden.md` lists shapes.
+weights). Absent modalities have no tensors. `taps/MODULE` are the parity ledger's, of another input (`taps.py`). The
+sample's SRT lies beside it. `docs/golden.md` lists shapes.
 """
 
 import argparse

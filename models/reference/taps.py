@@ -2,8 +2,8 @@
 
     python taps.py --wav ../../examples/data/session.wav --out ../../examples/data/session.mel
 
-writes the sample: the first 6 s of the recording as log-mel, 80 bands of 600 frames, one byte each, so that every program
-that reads it has the same numbers to the last bit. `docs/parity-ledger.md` is normative for all of this.
+writes the sample: the first 6 s of the recording as log-mel, 80 bands of 600 frames, one byte each, so that every
+program that reads it has the same numbers to the last bit. `docs/parity-ledger.md` is normative for all of this.
 """
 
 import argparse
@@ -89,9 +89,7 @@ def taps(model: Hilbert, config: dict, vocabulary: list[str]) -> dict[str, Tenso
     try:
         with torch.inference_mode():
             audio, text = model.speech(mel, mask), model.text(ids, id_mask)
-            model(
-                one_document(audio, [MIDDLE_S], audio.shape[1]), one_document(text, [float("nan")], text.shape[1])
-            )
+            model(one_document(audio, [MIDDLE_S], audio.shape[1]), one_document(text, [float("nan")], text.shape[1]))
             if model.alignment is not None:
                 _, frames, _ = model.speech.rows_and_frames(mel, mask)
                 model.alignment(frames * (torch.arange(frames.shape[1]) < aligned)[:, None])

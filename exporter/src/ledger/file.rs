@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hilbert_formats::manifest::TensorEntry;
-use hilbert_formats::taps::{Input, Layer, MAX_BYTES, Stored, Taps};
+use hilbert_formats::taps::{Input, Layer, MAX_BYTES, Place, Stored, Taps};
 
 use super::{MOST, Measurement, Step, Values, pick};
 use crate::error::{ErrorKind, Result};
@@ -38,10 +38,10 @@ pub(super) fn write(measurement: &Measurement<'_>) -> Result<Vec<u8>> {
     }
     let mut most = MOST;
     loop {
-        let layer = |(place, float, own): &(_, Vec<f32>, Vec<f32>)| Layer {
-            float: pick(float, place, most),
-            own: pick(own, place, most),
-            place: place.clone(),
+        let layer = |whole: &Layer| Layer {
+            float: pick(&whole.float, &whole.place, most),
+            own: pick(&whole.own, &whole.place, most),
+            place: whole.place.clone(),
         };
         let layers = whole.iter().map(layer).collect();
         let bytes = Taps { layers, inputs: taps.inputs.clone() }.to_bytes();
@@ -57,12 +57,8 @@ pub(super) fn write(measurement: &Measurement<'_>) -> Result<Vec<u8>> {
     }
 }
 
-/// All elements of each layer of a graph that is given the stored inputs: in floats, and as the bundle has it.
-fn layers(
-    measurement: &Measurement<'_>,
-    step: &Step,
-    taps: &Taps,
-) -> Result<Vec<(hilbert_formats::taps::Place, Vec<f32>, Vec<f32>)>> {
+/// Each layer of a graph that is given the stored inputs, with all its elements.
+fn layers(measurement: &Measurement<'_>, step: &Step, taps: &Taps) -> Result<Vec<Layer>> {
     let graph = &step.graph;
     let ports = measurement.package.manifest().graphs.get(graph).map_or(&[][..], |e| &e.inputs);
     let inputs: Vec<_> = ports
@@ -79,8 +75,10 @@ fn layers(
     };
     let own = measurement.own.mean(graph, &inputs, &Values::new(), &wanted)?;
     let of = |values: &Values, name: &str| values.get(name).map(|v| v.to_f32()).unwrap_or_default();
-    let layer = |place: &&hilbert_formats::taps::Place| {
-        ((*place).clone(), of(&float, &place.value), of(&own, &place.value))
+    let layer = |place: &&Place| Layer {
+        float: of(&float, &place.value),
+        own: of(&own, &place.value),
+        place: (*place).clone(),
     };
     Ok(places.iter().map(layer).collect())
 }
@@ -145,16 +143,20 @@ fn cut<T: Copy>(
 mod tests {
     use super::cut;
 
+    /// Shape and limit, and what is left: shape and values.
+    type Row<'a> = (&'a [usize], usize, &'a [usize], &'a [i32]);
+
     #[test]
     fn zeros_at_the_end_of_dimensions_are_left_out_and_the_last_one_is_cut_to_the_limit() {
         let values = [1, 0, 2, 0, 0, 0, 0, 0, 3, 4, 0, 0];
-        let rows: [(&[usize], usize, (Vec<usize>, Vec<i32>)); 4] = [
-            (&[3, 4], 99, (vec![3, 3], vec![1, 0, 2, 0, 0, 0, 3, 4, 0])),
-            (&[12], 99, (vec![10], values[..10].to_vec())),
-            (&[3, 4], 3, (vec![3, 1], vec![1, 0, 3])),
-            (&[12], 4, (vec![4], vec![1, 0, 2, 0])),
+        let rows: [Row<'_>; 4] = [
+            (&[3, 4], 99, &[3, 3], &[1, 0, 2, 0, 0, 0, 3, 4, 0]),
+            (&[12], 99, &[10], &values[..10]),
+            (&[3, 4], 3, &[3, 1], &[1, 0, 3]),
+            (&[12], 4, &[4], &[1, 0, 2, 0]),
         ];
-        for (shape, limit, expected) in rows {
+        for (shape, limit, corner, kept) in rows {
+            let expected = (corner.to_vec(), kept.to_vec());
             assert_eq!(cut(shape, &values, limit, |v| *v != 0), expected, "{shape:?} {limit}");
         }
         assert_eq!(cut(&[2, 2], &[0; 4], 99, |v| *v != 0), (vec![1, 1], vec![0]));

@@ -99,15 +99,15 @@ fn run_outputs(name: &str, entry: &GraphEntry, onnx: &[u8], inputs: &[Input]) ->
     Ok(entry.outputs.iter().zip(values).map(tensor).collect())
 }
 
-fn engine(
+fn engine<'b>(
     name: &str,
     entry: &GraphEntry,
     onnx: &[u8],
     taps: &[TensorEntry],
-    inputs: &[Input],
+    inputs: &'b [Input],
 ) -> Result<Vec<Vec<f32>>> {
-    let input = |values| match values {
-        &Input::F32(ref values) => Some(hilbert_runtime::Input::F32(values)),
+    let input = |values: &'b Input| match values {
+        Input::F32(values) => Some(hilbert_runtime::Input::F32(values)),
         Input::I64(values) => Some(hilbert_runtime::Input::I64(values)),
         Input::Levels(_) => None,
     };
