@@ -29,6 +29,9 @@ fn exported(checkpoint: &Path, change: impl FnOnce(&mut Options)) -> (TempDir, L
     (folder, report.ledger.unwrap())
 }
 
+/// What makes one configuration of another.
+type Change = Box<dyn FnOnce(&mut serde_json::Value)>;
+
 fn bundle(folder: &TempDir) -> Bundle {
     Bundle::open(&folder.path().join("bundle")).unwrap()
 }
@@ -148,7 +151,7 @@ fn taps_fit_their_limit_whatever_the_configuration() {
     let task = |i: usize| json!({"name": format!("task{i}"), "kind": "binary", "labels": labels});
     let calibration = json!({"temperature": 1.0});
     let of_all = json!({"audio": calibration, "text": calibration, "audio_text": calibration});
-    let rows: [(&str, Box<dyn FnOnce(&mut serde_json::Value)>); 3] = [
+    let rows: [(&str, Change); 3] = [
         (
             "many experts, tasks and layers",
             Box::new(move |config| {

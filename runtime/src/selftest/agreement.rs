@@ -47,7 +47,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "numbers whose arithmetic is exact")]
     fn hand_made_numbers_agree_as_they_should() {
         let nan = f32::NAN;
         let rows: [(&[f32], &[f32], [f64; 3]); 7] = [
