@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hilbert_runtime::selftest::Agreement;
 
-use super::{Hop, LayerParity, Ledger};
+use super::{FEW, Hop, LayerParity, Ledger};
 
 /// Its lines are the plot's: what is more than this is as good as equal.
 const MOST_DB: f64 = 150.0;
@@ -40,7 +40,7 @@ pub(super) fn html(ledger: &Ledger) -> String {
 <h1>{title}</h1>
 <p>{count} layers, {weights} weights. Signal-to-noise ratio of each layer in dB on the way from the reference to the runtime:
 higher is better, {MOST_DB} and more is drawn as {MOST_DB}. Dashed red: the thresholds. A dot of "layer alone" stands
-where a layer has rounded weights of its own.</p>
+where a layer has rounded weights of its own. Layers of fewer than {FEW} elements are not held to the threshold of rounded weights.</p>
 <ul>
 {findings}</ul>
 <ul class="legend">

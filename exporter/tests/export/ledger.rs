@@ -147,8 +147,8 @@ fn a_layer_that_the_machine_computes_differently_is_the_first_that_is_named() {
 
 #[test]
 fn taps_fit_their_limit_whatever_the_configuration() {
-    let labels = json!(["no", "yes"]);
-    let task = |i: usize| json!({"name": format!("task{i}"), "kind": "binary", "labels": labels});
+    let task =
+        |i: usize| json!({"name": format!("task{i}"), "kind": "binary", "labels": ["no", "yes"]});
     let calibration = json!({"temperature": 1.0});
     let of_all = json!({"audio": calibration, "text": calibration, "audio_text": calibration});
     let rows: [(&str, Change); 3] = [

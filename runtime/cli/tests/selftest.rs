@@ -54,7 +54,7 @@ fn a_layer_that_comes_out_differently_is_code_8_and_named() {
     fs::write(folder.path().join("manifest.json"), manifest.to_json()).unwrap();
     let model = folder.path().to_str().unwrap();
     let finished = hilbert(&["selftest", "--layers", "--model", model]);
-    let said = "hilbert: self-test: layer moe.router: found 40.0 dB, expected at least 60 dB\n";
+    let said = "hilbert: self-test: layer moe.router: found 40.1 dB, expected at least 60 dB\n";
     assert_eq!((finished.code, &*finished.stderr), (8, said));
     assert!(finished.stdout.ends_with("layers, 1 under 60 dB\n"), "{}", finished.stdout);
     assert_eq!(hilbert(&["selftest", "--model", model]).code, 0);
