@@ -25,7 +25,9 @@ pub fn alignment(
     let mut g = GraphBuilder::new("alignment", checkpoint, recipe);
     let frames = g.input("frames", Dtype::F32, &[count, speech.width]);
     let x = g.layer_norm("alignment.norm", &frames, EPSILON)?;
+    let x = g.tap("alignment.norm", &x);
     let x = g.linear("alignment.reduce", &x)?;
+    let x = g.tap("alignment.reduce", &x);
     let x = g.gelu(&x);
     let x = g.transpose(&x, &[1, 0]);
     let x = g.reshape(&x, &[1, head.hidden, count]);
@@ -33,6 +35,7 @@ pub fn alignment(
     let x = g.reshape(&x, &[head.hidden, count]);
     let x = g.transpose(&x, &[1, 0]);
     let logits = g.linear("alignment.classes", &x)?;
+    let logits = g.tap("alignment.classes", &logits);
     let log = g.node("LogSoftmax", &[&logits], vec![int("axis", -1)], logits.shape().to_vec());
     g.output("log_posteriors", &log);
     Ok(g.finish())

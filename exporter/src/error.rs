@@ -37,7 +37,8 @@ impl Error {
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
             | ErrorKind::NoGraph { .. }
-            | ErrorKind::WeightShape { .. } => 6,
+            | ErrorKind::WeightShape { .. }
+            | ErrorKind::Evaluate { .. } => 6,
             ErrorKind::Write { .. }
             | ErrorKind::TargetExists { .. }
             | ErrorKind::TargetNotBundle { .. } => 7,
@@ -219,6 +220,14 @@ pub enum ErrorKind {
         stage: String,
         /// Why.
         source: hilbert_runtime::Error,
+    },
+    /// A graph of the exporter's own cannot be evaluated: a fault of the exporter.
+    #[error("internal fault: evaluating {graph}: {reason}")]
+    Evaluate {
+        /// The graph.
+        graph: String,
+        /// What was found.
+        reason: String,
     },
     /// The bundle computes something else than the reference.
     #[error(transparent)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use hilbert_formats::manifest::Weights;
+use hilbert_formats::taps;
 
 use crate::calibration::evaluation::{Evaluation, list_sha256};
 use crate::calibration::gate::{Limits, misses};
@@ -12,6 +13,7 @@ use crate::calibration::sensitivity::{rank, search};
 use crate::certificate::{CERTIFICATE, Certificate, Gate};
 use crate::checkpoint::{Checkpoint, Names};
 use crate::error::{ErrorKind, Result};
+use crate::ledger::{Ledger, Measurement};
 use crate::package::Package;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
@@ -25,12 +27,14 @@ pub struct Options {
     pub recipe: Recipe,
     /// What the checkpoint's files call its tensors. Default: as the exporter does.
     pub names: Names,
-    /// Golden file to compare with and to carry along. Default: none, and nothing is compared.
+    /// Golden file to compare with. Default: none, and nothing is compared.
     pub golden: Option<PathBuf>,
     /// Name of the bundle. Default: the checkpoint's.
     pub name: Option<String>,
     /// Version of the bundle's content. Default: 1.
     pub bundle_version: u32,
+    /// Folder to write `ledger.json` and `ledger.html` to. Default: none.
+    pub ledger: Option<PathBuf>,
     /// Whether a bundle at the target is replaced. Default: no.
     pub force: bool,
     /// The gate. Default: none, and the certificate says that it was not evaluated.
@@ -74,6 +78,7 @@ impl Default for Options {
             golden: None,
             name: None,
             bundle_version: 1,
+            ledger: None,
             force: false,
             gate: GateOptions::None,
         }
@@ -95,6 +100,8 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// What is known of the decisions.
     pub certificate: Certificate,
+    /// The parity ledger, where it was asked for.
+    pub ledger: Option<Ledger>,
 }
 
 /// Exports the checkpoint in the folder `checkpoint` to the folder `target`.
@@ -113,7 +120,6 @@ pub fn export(
     let checkpoint = Checkpoint::open_named(checkpoint, &options.names)?;
     let golden = options.golden.as_deref().map(Golden::open).transpose()?;
     let name = options.name.as_deref().unwrap_or(&checkpoint.config().name);
-    let bytes = golden.as_ref().map(Golden::bytes);
     let (recipe, gate) = match &options.gate {
         GateOptions::Calibration(calibration) => {
             let (recipe, gate) = gated(&checkpoint, &options.recipe, calibration, progress)?;
@@ -121,11 +127,19 @@ pub fn export(
         }
         _ => (options.recipe.clone(), None),
     };
-    let package = Package::new(&checkpoint, &recipe, name, options.bundle_version, bytes)?;
+    let package = Package::new(&checkpoint, &recipe, name, options.bundle_version)?;
+    let floats = Recipe::uniform(Weights::F32);
+    let floats = Package::new(&checkpoint, &floats, name, options.bundle_version)?;
+    let measurement = Measurement::new(&package, &floats)?;
+    let ledger =
+        options.ledger.as_deref().map(|_| measurement.ledger(golden.as_ref())).transpose()?;
+    let taps = measurement.taps()?;
+    drop(measurement);
     let certificate = match &options.gate {
         GateOptions::Certificate(path) => Certificate::open(path, package.manifest())?,
         _ => Certificate::new(package.manifest(), recipe.floats(&checkpoint.quantisable()), gate),
     };
+    let package = package.with_file(taps::FILE, taps)?;
     let package = package.with_file(CERTIFICATE, certificate.to_json().into())?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.folder())?;
@@ -135,18 +149,18 @@ pub fn export(
         Some(golden) if compared == package.manifest().weights => {
             verify::verify(&model, golden, compared)?
         }
-        Some(golden) => {
-            let floats = Recipe::uniform(Weights::F32);
-            let floats = Package::new(&checkpoint, &floats, name, options.bundle_version, None)?;
-            verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?
-        }
+        Some(golden) => verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?,
         None => Vec::new(),
     };
     drop(model);
     staged.commit()?;
+    if let (Some(folder), Some(ledger)) = (&options.ledger, &ledger) {
+        ledger.write(folder)?;
+    }
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
     let weights = package.manifest().weights;
-    Ok(Report { name: name.into(), weights, compared, files, comparisons, certificate })
+    let name = name.into();
+    Ok(Report { name, weights, compared, files, comparisons, certificate, ledger })
 }
 
 /// The recipe that passes the gate, and how it does; with `allow_miss` the one that was given.
@@ -191,7 +205,8 @@ impl fmt::Display for Report {
         }
         write!(f, "{}", self.certificate)?;
         if self.comparisons.is_empty() {
-            return writeln!(f, "opened with the runtime; not compared: no golden file was given");
+            writeln!(f, "opened with the runtime; not compared: no golden file was given")?;
+            return self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.fmt(f));
         }
         let compared = name(self.compared);
         let form = if compared == weights { "" } else { " in its f32 form" };
@@ -206,6 +221,6 @@ impl fmt::Display for Report {
                 c.stage, c.largest, c.tolerance, c.values
             )?;
         }
-        Ok(())
+        self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.fmt(f))
     }
 }

@@ -14,6 +14,7 @@ use prost::Message;
 pub use self::check::OPERATORS;
 pub use self::interface::Interface;
 use self::quantised::{Role, roles};
+use crate::checkpoint::Config;
 use crate::graph::Graph;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::recipe::Recipe;
@@ -58,11 +59,11 @@ impl OnnxEncoder {
         large.map(|constant| (constant.name().into(), constants::shape(constant))).collect()
     }
 
-    /// The bundle's graph, its constants stored as `recipe` says.
+    /// The graph of a checkpoint's bundle, its constants stored as `recipe` says.
     #[must_use]
-    pub fn graph(&self, recipe: &Recipe) -> Graph {
+    pub fn graph(&self, config: &Config, recipe: &Recipe) -> Graph {
         let graph = quantised::quantised(&self.graph, &self.roles, recipe);
         let Interface { name, inputs, outputs, .. } = self.interface.clone();
-        Graph::new(name.into(), inputs, outputs, graph)
+        Graph::new(name.into(), inputs, outputs, graph, config)
     }
 }

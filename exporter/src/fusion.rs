@@ -3,7 +3,7 @@
 use hilbert_formats::manifest::Dtype;
 
 use crate::checkpoint::Checkpoint;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder, Value};
 use crate::layers::EPSILON;
 use crate::recipe::Recipe;
@@ -69,7 +69,9 @@ pub fn project(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> 
     let position = g.input("position", Dtype::F32, &[1, config.width]);
     let name = format!("fusion.project_{}", modality.name());
     let y = g.linear(&format!("{name}.linear"), &row)?;
+    let y = g.tap(&format!("{name}.linear"), &y);
     let y = g.layer_norm(&format!("{name}.norm"), &y, EPSILON)?;
+    let y = g.tap(&format!("{name}.norm"), &y);
     let x = g.binary("Add", &y, &position);
     let score = g.pooling_score(&name, &x)?;
     g.output("x", &x);
@@ -93,9 +95,14 @@ pub fn cross(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> Re
         ["query_rows", "key_rows"].map(|n| g.input(n, Dtype::F32, &[BLOCK, config.width]));
     let bias = g.input("bias", Dtype::F32, &[BLOCK]);
     let name = format!("fusion.cross_{}", modality.name());
-    let query = g.linear(&format!("{name}.query"), &query_rows)?;
-    let key = g.linear(&format!("{name}.key"), &key_rows)?;
-    let value = g.linear(&format!("{name}.value"), &key_rows)?;
+    let mut projected = |part: &str, rows: &Value| {
+        let name = format!("{name}.{part}");
+        let rows = g.linear(&name, rows)?;
+        Ok::<_, Error>(g.tap(&name, &rows))
+    };
+    let query = projected("query", &query_rows)?;
+    let key = projected("key", &key_rows)?;
+    let value = projected("value", &key_rows)?;
     let scores = g.scores(&query, &key, &bias, heads);
     let highest = g.reduce("ReduceMax", &scores, 2, true);
     let shifted = g.binary("Sub", &scores, &highest);
@@ -122,6 +129,7 @@ pub fn finish(checkpoint: &Checkpoint, recipe: &Recipe, modality: Modality) -> R
     let [attended, rows] = ["attended", "rows"].map(|n| g.input(n, Dtype::F32, &[BLOCK, width]));
     let name = format!("fusion.cross_{}", modality.name());
     let y = g.linear(&format!("{name}.output"), &attended)?;
+    let y = g.tap(&format!("{name}.output"), &y);
     let sum = g.binary("Add", &rows, &y);
     let c = g.layer_norm(&format!("{name}.norm"), &sum, EPSILON)?;
     let score = g.pooling_score(&name, &c)?;
@@ -153,9 +161,14 @@ pub fn join(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let z_ct = or_null(&mut g, &cross_text, &has_text, "fusion.null_cross_text")?;
     let both = g.concat(&[&z_ca, &z_ct], 1);
     let z_j = g.linear("fusion.joint", &both)?;
-    let z_j = g.layer_norm("fusion.joint_norm", &z_j, EPSILON)?;
-    let z_a = g.layer_norm("fusion.audio_norm", &z_a, EPSILON)?;
-    let z_t = g.layer_norm("fusion.text_norm", &z_t, EPSILON)?;
+    let z_j = g.tap("fusion.joint", &z_j);
+    let mut normed = |name, z: &Value| {
+        let z = g.layer_norm(name, z, EPSILON)?;
+        Ok::<_, Error>(g.tap(name, &z))
+    };
+    let z_j = normed("fusion.joint_norm", &z_j)?;
+    let z_a = normed("fusion.audio_norm", &z_a)?;
+    let z_t = normed("fusion.text_norm", &z_t)?;
     let document = g.concat(&[&z_a, &z_t, &z_j], 1);
     g.output("document", &document);
     Ok(g.finish())

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
 use prost::Message;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Config};
 use crate::onnx::{
     AttributeProto, AttributeType, DataType, DimensionProto, GraphProto, IR_VERSION, ModelProto,
-    NodeProto, OPSET, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
+    NodeProto, OPSET, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::recipe::Recipe;
 
@@ -29,12 +29,13 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The file of these nodes and constants, which have these inputs and outputs.
+    /// The file of these nodes and constants of one checkpoint, which have these inputs and outputs.
     pub(crate) fn new(
         name: String,
         inputs: Vec<TensorEntry>,
         outputs: Vec<TensorEntry>,
         graph: GraphProto,
+        config: &Config,
     ) -> Self {
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
@@ -45,6 +46,7 @@ impl Graph {
                 domain: Some(String::new()),
                 version: Some(OPSET),
             }],
+            metadata_props: metadata(config),
             ..ModelProto::default()
         };
         let entry = GraphEntry { file: format!("{name}.onnx"), inputs, outputs };
@@ -103,14 +105,16 @@ impl<'a> GraphBuilder<'a> {
         Value { name: name.into(), shape: shape.to_vec() }
     }
 
+    /// Gives a float value that an operation made the name of the reference's module that makes it, such as
+    /// `speech.layers.0`: a tap, which `docs/parity-ledger.md` compares. The value it returns takes the place of `value`.
+    pub fn tap(&mut self, name: &str, value: &Value) -> Value {
+        self.rename(value, name);
+        Value { name: name.into(), shape: value.shape.clone() }
+    }
+
     /// Declares the next output, a float value that an operation made, and gives it this name.
     pub fn output(&mut self, name: &str, value: &Value) {
-        for node in &mut self.graph.node {
-            for port in node.input.iter_mut().chain(&mut node.output).filter(|p| **p == value.name)
-            {
-                *port = name.into();
-            }
-        }
+        self.rename(value, name);
         self.graph.output.push(value_info(name, Dtype::F32, &value.shape));
         self.outputs.push(TensorEntry {
             name: name.into(),
@@ -122,7 +126,16 @@ impl<'a> GraphBuilder<'a> {
     /// The graph's file and its entry in the manifest.
     #[must_use]
     pub fn finish(self) -> Graph {
-        Graph::new(self.name, self.inputs, self.outputs, self.graph)
+        Graph::new(self.name, self.inputs, self.outputs, self.graph, self.checkpoint.config())
+    }
+
+    fn rename(&mut self, value: &Value, name: &str) {
+        for node in &mut self.graph.node {
+            for port in node.input.iter_mut().chain(&mut node.output).filter(|p| **p == value.name)
+            {
+                *port = name.into();
+            }
+        }
     }
 
     /// An operation with one output of this shape.
@@ -215,6 +228,21 @@ impl<'a> GraphBuilder<'a> {
             reduced(&x.shape, axis, keep),
         )
     }
+}
+
+/// What a graph says of itself when it is met alone. The keys `model_*` are ONNX's own (`onnx/docs/MetadataProps.md`).
+fn metadata(config: &Config) -> Vec<StringStringEntryProto> {
+    let credits = config.credits.join("; ");
+    let props = [
+        ("hilbert.model", &config.name),
+        ("model_author", &credits),
+        ("model_license", &config.licence),
+    ];
+    let entry = |(key, value): (&str, &String)| StringStringEntryProto {
+        key: Some(key.into()),
+        value: Some(value.clone()),
+    };
+    props.into_iter().map(entry).collect()
 }
 
 /// An integer attribute.

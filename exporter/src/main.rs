@@ -39,9 +39,12 @@ struct Arguments {
     /// JSON object from the exporter's tensor names to those in the checkpoint's files; `*` stands for any characters
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// Golden file of the same checkpoint: compared with, and carried along in the bundle
+    /// Golden file of the same checkpoint: compared with
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
+    /// Folder to write the parity ledger to: ledger.json and ledger.html
+    #[arg(long, value_name = "FOLDER")]
+    ledger: Option<PathBuf>,
     /// Name of the bundle instead of the checkpoint's
     #[arg(long)]
     name: Option<String>,
@@ -94,6 +97,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     options.names =
         arguments.map.map_or_else(|| Ok(Names::default()), |path| Names::open(&path))?;
     options.golden = arguments.golden;
+    options.ledger = arguments.ledger;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
     options.force = arguments.force;

@@ -16,6 +16,7 @@ pub fn router(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
     let mut g = GraphBuilder::new("router", checkpoint, recipe);
     let document = g.input("document", Dtype::F32, &[1, 3 * config.fusion.width]);
     let logits = g.linear_without_bias("moe.router", &document)?;
+    let logits = g.tap("moe.router", &logits);
     let logits = g.reshape(&logits, &[config.tasks.len(), config.experts.count]);
     let gates = g.softmax(&logits);
     g.output("gates", &gates);
@@ -30,7 +31,11 @@ pub fn expert(checkpoint: &Checkpoint, recipe: &Recipe, index: usize) -> Result<
     let width = checkpoint.config().model.fusion.width;
     let mut g = GraphBuilder::new(format!("expert_{index}"), checkpoint, recipe);
     let document = g.input("document", Dtype::F32, &[1, 3 * width]);
-    let output = g.feed_forward(&format!("moe.experts.{index}"), &document)?;
+    let name = format!("moe.experts.{index}");
+    let expanded = g.linear(&format!("{name}.expand"), &document)?;
+    let expanded = g.tap(&format!("{name}.expand"), &expanded);
+    let active = g.gelu(&expanded);
+    let output = g.linear(&format!("{name}.contract"), &active)?;
     g.output("output", &output);
     Ok(g.finish())
 }

@@ -28,9 +28,23 @@ pub struct ModelProto {
     /// Operator sets in use.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// What the file says of itself, by key.
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
     /// Functions of the model's own, of which only their number is read.
     #[prost(message, repeated, tag = "25")]
     pub functions: Vec<Unread>,
+}
+
+/// One entry of `metadata_props`.
+#[derive(Clone, PartialEq, Message)]
+pub struct StringStringEntryProto {
+    /// Its key.
+    #[prost(string, optional, tag = "1")]
+    pub key: Option<String>,
+    /// Its value.
+    #[prost(string, optional, tag = "2")]
+    pub value: Option<String>,
 }
 
 /// One operator set.

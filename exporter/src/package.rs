@@ -1,4 +1,4 @@
-//! Puts graphs, manifest, vocabulary and golden file into one folder, whole or not at all.
+//! Puts graphs, manifest, vocabulary and taps into one folder, whole or not at all.
 //!
 //! The same checkpoint and options give the same bytes: nothing depends on time, machine or order of a hash.
 
@@ -21,7 +21,6 @@ use crate::recipe::Recipe;
 use crate::{alignment, moe, speech, text};
 
 const VOCABULARY: &str = "vocab.txt";
-const GOLDEN: &str = "golden.safetensors";
 
 /// Words of more characters are `[UNK]`: the limit of `word_pieces.tokenizer` in the reference.
 const MAX_WORD_CHARS: usize = 100;
@@ -36,7 +35,7 @@ pub struct Package {
 impl Package {
     /// Builds every graph of `checkpoint`.
     ///
-    /// `golden`: the content of a golden file that the bundle carries along; it is listed as optional.
+    /// It has neither taps nor a certificate yet: [`Package::with_file`].
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`] for rules that name no tensor; [`ErrorKind::Manifest`] where the checkpoint's facts, the name or the version are not what a manifest may hold.
@@ -45,7 +44,6 @@ impl Package {
         recipe: &Recipe,
         name: &str,
         bundle_version: u32,
-        golden: Option<&[u8]>,
     ) -> Result<Self> {
         let tensors = checkpoint.quantisable();
         let problems = recipe.problems(&tensors);
@@ -56,7 +54,6 @@ impl Package {
         let entries = graphs.iter().map(|g| (g.name.clone(), g.entry.clone())).collect();
         let mut files: Vec<_> = graphs.into_iter().map(|g| (g.entry.file, g.bytes)).collect();
         files.push((VOCABULARY.into(), checkpoint.vocabulary().to_vec()));
-        files.extend(golden.map(|bytes| (GOLDEN.into(), bytes.to_vec())));
         files.sort();
         let config = checkpoint.config();
         let (mel, model) = (&config.log_mel, &config.model);
@@ -111,6 +108,12 @@ impl Package {
             alignment: alignment_entry(config),
         };
         Ok(Self { manifest: checked(&manifest)?, files })
+    }
+
+    /// The content of a file; empty where there is none.
+    #[must_use]
+    pub fn file(&self, name: &str) -> &[u8] {
+        self.files.iter().find(|(path, _)| path == name).map_or(&[], |(_, bytes)| bytes)
     }
 
     /// The manifest.
@@ -220,8 +223,9 @@ impl Drop for Staged {
 
 fn graphs(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Vec<Graph>> {
     let config = &checkpoint.config().model;
-    let speech = checkpoint.speech_onnx().map(|encoder| Ok(encoder.graph(recipe)));
-    let text = checkpoint.text_onnx().map(|encoder| Ok(encoder.graph(recipe)));
+    let speech =
+        checkpoint.speech_onnx().map(|encoder| Ok(encoder.graph(checkpoint.config(), recipe)));
+    let text = checkpoint.text_onnx().map(|encoder| Ok(encoder.graph(checkpoint.config(), recipe)));
     let mut graphs = vec![
         speech.unwrap_or_else(|| speech::speech_encoder(checkpoint, recipe))?,
         text.unwrap_or_else(|| text::text_encoder(checkpoint, recipe))?,
@@ -269,7 +273,7 @@ fn file_entry(path: &str, bytes: &[u8]) -> FileEntry {
         path: path.into(),
         bytes: bytes.len() as u64,
         sha256: sha256(bytes),
-        optional: path == GOLDEN,
+        optional: false,
     }
 }
 

@@ -47,9 +47,12 @@ pub fn speech_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph>
             mask = every_second(&mut g, &mask);
             bias = g.additive(&mask);
         }
-        x = g.layer(&format!("speech.layers.{i}"), &x, &bias, form)?;
+        let name = format!("speech.layers.{i}");
+        x = g.layer(&name, &x, &bias, form)?;
+        x = g.tap(&name, &x);
     }
     let x = g.layer_norm("speech.norm", &x, EPSILON)?;
+    let x = g.tap("speech.norm", &x);
 
     let mean_weights = g.mean_weights(&mask);
     let mean = g.matmul(&mean_weights, &x);
@@ -121,6 +124,7 @@ pub(crate) fn convolution(
     let attributes =
         vec![ints("kernel_shape", &[3]), ints("pads", &[1, 1]), ints("strides", &[stride])];
     let y = g.node("Conv", &[x, &kernel, &bias], attributes, shape);
+    let y = g.tap(name, &y);
     Ok(g.gelu(&y))
 }
 

@@ -24,15 +24,19 @@ pub fn text_encoder(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Graph> {
 
     let tokens = g.reshape(&tokens, &[length]);
     let x = g.lookup("text.tokens.weight", &tokens)?;
+    let x = g.tap("text.tokens", &x);
     let positions =
         g.rows("text.positions.weight", checkpoint.tensor("text.positions.weight")?, length);
     let x = g.binary("Add", &x, &positions);
-    let mut x = g.layer_norm("text.norm", &x, BERT_EPSILON)?;
+    let x = g.layer_norm("text.norm", &x, BERT_EPSILON)?;
+    let mut x = g.tap("text.norm", &x);
 
     let bias = g.additive(&mask);
     let form = LayerForm { heads: config.heads, pre_norm: false, epsilon: BERT_EPSILON };
     for i in 0..config.layers {
-        x = g.layer(&format!("text.layers.{i}"), &x, &bias, form)?;
+        let name = format!("text.layers.{i}");
+        x = g.layer(&name, &x, &bias, form)?;
+        x = g.tap(&name, &x);
     }
     let mean_weights = g.mean_weights(&mask);
     let row = g.matmul(&mean_weights, &x);

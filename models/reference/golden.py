@@ -3,7 +3,8 @@
     python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data/session.wav --out FILE
 
 Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
-weights). Absent modalities have no tensors. The sample's SRT lies beside it. `docs/golden.md` lists shapes.
+weights). Absent modalities have no tensors. `taps/MODULE` are the parity ledger's, of another input (`taps.py`). The
+sample's SRT lies beside it. `docs/golden.md` lists shapes.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from hilbert import Hilbert
 from integrity_scores import IntegrityModel
 from log_mel import LogMelConfig
 from segment import SegmentConfig, segment
+from taps import taps
 from word_pieces import Cue, token_rows
 
 SCHEMA = "hilbert.golden/1"
@@ -147,6 +149,7 @@ def main():
                     found |= integrity_stages(one, config, inputs, cues, kept)
                 for stage, value in found.items():
                     tensors[f"{set_name}/{name}/{stage}"] = value.clone()
+    tensors |= {f"taps/{name}": value for name, value in taps(model, config, vocabulary).items()}
     wav = f"examples/data/{arguments.sample.name}"
     metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": wav}
     save_file({k: v.contiguous() for k, v in tensors.items()}, arguments.out, metadata)

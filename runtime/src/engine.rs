@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use heapless::Vec as BoundedVec;
-use hilbert_formats::manifest::GraphEntry;
+use hilbert_formats::manifest::{GraphEntry, TensorEntry};
 use tract_core::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
 
 pub use self::port::{Input, Port};
@@ -23,6 +23,7 @@ pub struct Graph {
     name: String,
     inputs: Ports,
     outputs: Ports,
+    taps: Vec<Port>,
     plan: Arc<TypedSimplePlan>,
 }
 
@@ -35,13 +36,29 @@ impl Graph {
     /// [`ErrorKind::GraphLoad`] when the engine cannot read, type or optimise it; [`ErrorKind::GraphSignature`] when an input
     /// or output differs from the manifest's `entry`.
     pub fn load(name: &str, onnx: &[u8], entry: &GraphEntry) -> Result<Self> {
-        let loaded = catch_unwind(|| load::load(name, onnx, entry))
+        Self::load_with_taps(name, onnx, entry, &[])
+    }
+
+    /// Loads a graph that also gives the values `taps` from inside it, which [`Graph::run_with_taps`] returns.
+    ///
+    /// The engine does not fuse operations across a tap: last places may differ from those of the graph without taps.
+    ///
+    /// # Errors
+    /// As [`Graph::load`], and [`ErrorKind::GraphSignature`] for a tap that the graph does not have, or not in this shape.
+    pub fn load_with_taps(
+        name: &str,
+        onnx: &[u8],
+        entry: &GraphEntry,
+        taps: &[TensorEntry],
+    ) -> Result<Self> {
+        let loaded = catch_unwind(|| load::load(name, onnx, entry, taps))
             .unwrap_or_else(|panic| Err(load::fault(name, "loading", panic_message(&*panic))))?;
         log::debug!("graph {name}: loaded from {} bytes", onnx.len());
         Ok(Self {
             name: name.to_owned(),
             inputs: loaded.inputs,
             outputs: loaded.outputs,
+            taps: loaded.taps,
             plan: loaded.plan,
         })
     }
@@ -79,12 +96,30 @@ impl Graph {
         Ok(outputs)
     }
 
+    /// Runs the graph on `inputs` and returns the outputs and after them the taps, in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// As [`Graph::run`].
+    pub fn run_with_taps(&self, inputs: &[Input<'_>]) -> Result<Vec<Vec<f32>>> {
+        let ports = self.outputs.iter().chain(&self.taps);
+        let mut values: Vec<Vec<f32>> = ports.map(|port| vec![0.0; port.len()]).collect();
+        let mut slices: Vec<&mut [f32]> = values.iter_mut().map(Vec::as_mut_slice).collect();
+        self.check_inputs(inputs)?;
+        self.eval_caught(inputs, &mut slices)?;
+        Ok(values)
+    }
+
     /// Runs the graph on `inputs` and writes into the caller's buffers, each row-major of its port's shape.
     ///
     /// # Errors
     /// As [`Graph::run`], and when a buffer has another length than its port.
     pub fn run_into(&self, inputs: &[Input<'_>], outputs: &mut [&mut [f32]]) -> Result<()> {
-        self.check_lengths(inputs, outputs)?;
+        self.check_inputs(inputs)?;
+        self.check_outputs(outputs)?;
+        self.eval_caught(inputs, outputs)
+    }
+
+    fn eval_caught(&self, inputs: &[Input<'_>], outputs: &mut [&mut [f32]]) -> Result<()> {
         catch_unwind(AssertUnwindSafe(|| self.eval(inputs, outputs)))
             .unwrap_or_else(|panic| {
                 Err(tract_core::prelude::TractError::msg(panic_message(&*panic)))
@@ -92,15 +127,10 @@ impl Graph {
             .map_err(|error| self.fault(format!("{error:#}")))
     }
 
-    fn check_lengths(&self, inputs: &[Input<'_>], outputs: &[&mut [f32]]) -> Result<()> {
-        if inputs.len() != self.inputs.len() || outputs.len() != self.outputs.len() {
-            return Err(self.fault(format!(
-                "found {} inputs and {} outputs, expected {} and {}",
-                inputs.len(),
-                outputs.len(),
-                self.inputs.len(),
-                self.outputs.len()
-            )));
+    fn check_inputs(&self, inputs: &[Input<'_>]) -> Result<()> {
+        if inputs.len() != self.inputs.len() {
+            let (found, expected) = (inputs.len(), self.inputs.len());
+            return Err(self.fault(format!("found {found} inputs, expected {expected}")));
         }
         for (input, port) in inputs.iter().zip(&self.inputs) {
             if input.dtype() != port.dtype() || input.len() != port.len() {
@@ -109,6 +139,14 @@ impl Graph {
                     self.fault(format!("input {}: found {found}, expected {port}", port.name()))
                 );
             }
+        }
+        Ok(())
+    }
+
+    fn check_outputs(&self, outputs: &[&mut [f32]]) -> Result<()> {
+        if outputs.len() != self.outputs.len() {
+            let (found, expected) = (outputs.len(), self.outputs.len());
+            return Err(self.fault(format!("found {found} outputs, expected {expected}")));
         }
         for (output, port) in outputs.iter().zip(&self.outputs) {
             if output.len() != port.len() {

@@ -38,6 +38,8 @@
 //! of fixed shapes, a vocabulary. Everything is checked when it is opened: sizes and SHA-256 of the files, the manifest against
 //! itself, the graphs against the manifest. Weights may be stored as 8-bit integers; this engine computes in 32-bit floats.
 //!
+//! [`selftest`] runs a bundle's graphs on inputs that it carries and compares them with what it carries.
+//!
 //! # Limits
 //! Recordings of 8 to 192 kHz with up to 64 channels and of any length; transcripts of up to 16 MiB and 100,000 cues. Up to
 //! `fusion.n_max` rows a modality take part in cross-attention one by one; beyond that the most similar neighbours merge,
@@ -74,6 +76,7 @@ mod fusion;
 mod limits;
 mod moe;
 mod segment;
+pub mod selftest;
 mod session;
 
 pub use alignment::{AlignedCue, Alignment, AlignmentHead, DocumentAlignment, KEPT_S, NotAligned};

@@ -134,7 +134,7 @@ pub fn list_sha256(list: &List) -> Result<String> {
 
 /// Graphs alone: neither name nor version matter here.
 fn package(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Package> {
-    Package::new(checkpoint, recipe, &checkpoint.config().name, 1, None)
+    Package::new(checkpoint, recipe, &checkpoint.config().name, 1)
 }
 
 fn encoded(

@@ -17,7 +17,6 @@ const SCHEMA: &str = "hilbert.golden/1";
 #[derive(Debug, Clone)]
 pub struct Golden {
     path: PathBuf,
-    bytes: Vec<u8>,
     tensors: BTreeMap<String, Entry>,
 }
 
@@ -53,13 +52,7 @@ impl Golden {
             data: view.data().to_vec(),
         };
         let tensors = stored.iter().map(|(name, view)| (name.to_owned(), entry(&view))).collect();
-        Ok(Self { path: path.into(), bytes, tensors })
-    }
-
-    /// The file's content.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        Ok(Self { path: path.into(), tensors })
     }
 
     /// Names of the documents of one set, at least one.
@@ -80,12 +73,12 @@ impl Golden {
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
-    pub(super) fn holds(&self, name: &str) -> bool {
+    pub(crate) fn holds(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
     /// A float tensor, flat.
-    pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>> {
+    pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>> {
         Ok(elements(&self.entry(name, Dtype::F32)?.data, f32::from_le_bytes))
     }
 
@@ -157,7 +150,7 @@ impl Golden {
     }
 
     /// The error for a tensor of this name.
-    pub(super) fn wrong(&self, name: &str, found: String, expected: String) -> Error {
+    pub(crate) fn wrong(&self, name: &str, found: String, expected: String) -> Error {
         ErrorKind::GoldenTensor { path: self.path.clone(), name: name.into(), found, expected }
             .into()
     }

@@ -21,7 +21,7 @@ use crate::tiny::Tiny;
 const GRAPHS: [&str; 2] = ["speech_encoder.onnx", "text_encoder.onnx"];
 
 fn package(folder: &Path, recipe: &Recipe) -> Package {
-    Package::new(&Checkpoint::open(folder).unwrap(), recipe, "tiny", 1, None).unwrap()
+    Package::new(&Checkpoint::open(folder).unwrap(), recipe, "tiny", 1).unwrap()
 }
 
 fn file(package: &Package, name: &str) -> Vec<u8> {

@@ -41,14 +41,8 @@ const OPERATORS: [&str; 24] = [
 
 fn package(tiny: &Tiny, weights: Weights) -> Package {
     let folder = tiny.written();
-    Package::new(
-        &Checkpoint::open(folder.path()).unwrap(),
-        &Recipe::uniform(weights),
-        "tiny",
-        1,
-        None,
-    )
-    .unwrap()
+    Package::new(&Checkpoint::open(folder.path()).unwrap(), &Recipe::uniform(weights), "tiny", 1)
+        .unwrap()
 }
 
 fn graphs(package: &Package) -> BTreeMap<String, GraphProto> {
@@ -145,6 +139,23 @@ fn a_checkpoint_with_an_alignment_head_has_its_graph_and_hands_it_frames() {
     let others = without.files().iter().filter(|(name, _)| name != "speech_encoder.onnx");
     for file in others {
         assert!(package.files().contains(file), "{} should not know of the head", file.0);
+    }
+}
+
+#[test]
+fn a_graph_met_alone_says_what_model_it_is_of_under_what_licence_and_whom_to_credit() {
+    let mut tiny = Tiny::new();
+    tiny.config["credits"] = json!(["one, MIT", "two, CC BY 4.0"]);
+    for (name, bytes) in package(&tiny, Weights::Int8).files() {
+        if !name.ends_with(".onnx") {
+            continue;
+        }
+        let props = ModelProto::decode(bytes.as_slice()).unwrap().metadata_props;
+        let props: Vec<_> = props.iter().map(|p| (p.key(), p.value())).collect();
+        let credits = "one, MIT; two, CC BY 4.0";
+        let expected =
+            [("hilbert.model", "tiny"), ("model_author", credits), ("model_license", "CC-BY-4.0")];
+        assert_eq!(props, expected, "{name}");
     }
 }
 

@@ -203,7 +203,7 @@ fn bert(whole: &mut Tiny) -> Tensors {
 fn files(checkpoint: &Path) -> Vec<(String, Vec<u8>)> {
     let checkpoint = Checkpoint::open(checkpoint).unwrap();
     let recipe = Recipe::uniform(Weights::Int8);
-    Package::new(&checkpoint, &recipe, "tiny", 1, None).unwrap().files().to_vec()
+    Package::new(&checkpoint, &recipe, "tiny", 1).unwrap().files().to_vec()
 }
 
 /// The same bundle of the checkpoint in one piece, its tensors in f32.

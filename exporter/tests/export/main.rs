@@ -11,6 +11,7 @@ mod external;
 mod gate;
 mod graphs;
 mod hugging_face;
+mod ledger;
 mod names;
 mod parity;
 mod shipped;

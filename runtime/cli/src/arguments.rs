@@ -17,6 +17,8 @@ pub(crate) enum Command {
     /// Classify a recording, its transcript, or both.
     #[command(after_help = EXAMPLES)]
     Classify(Classify),
+    /// Test a model on this machine with the inputs and values that it carries.
+    Selftest(SelfTest),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +53,25 @@ pub(crate) struct Classify {
     pub(crate) stats: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct SelfTest {
+    /// Test every layer, not the graphs' outputs alone.
+    #[arg(long)]
+    pub(crate) layers: bool,
+
+    #[cfg_attr(
+        feature = "default-bundle",
+        doc = "Folder of a bundle, in place of the built-in one."
+    )]
+    #[cfg_attr(not(feature = "default-bundle"), doc = "Folder of a bundle.")]
+    #[arg(long, value_name = "DIR", required = !cfg!(feature = "default-bundle"))]
+    pub(crate) model: Option<PathBuf>,
+
+    /// A table for people, or JSON (schema `hilbert.selftest/1`) for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -80,5 +101,6 @@ Exit codes:
   5  a limit of memory or time would be exceeded
   6  internal fault
   7  the result could not be written
+  8  the self-test found a layer that this machine computes differently
 
 HILBERT_LOG=info shows what is done, HILBERT_LOG=debug shows more.";

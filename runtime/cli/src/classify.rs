@@ -30,7 +30,7 @@ pub(crate) fn classify(arguments: &Classify) -> Result<String, Failure> {
 }
 
 /// The bundle in the folder, or the one that is built in.
-fn open_bundle(folder: Option<&Path>) -> hilbert_runtime::Result<Bundle> {
+pub(crate) fn open_bundle(folder: Option<&Path>) -> hilbert_runtime::Result<Bundle> {
     if let Some(folder) = folder {
         return Ok(Bundle::open(folder)?);
     }

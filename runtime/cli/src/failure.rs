@@ -3,12 +3,23 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 
+use hilbert_formats::escape::Escaped;
+
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The bundle, the input or the runtime.
     Runtime(hilbert_runtime::Error),
     /// Standard output does not take the result.
     Output(io::Error),
+    /// This machine computes a layer differently.
+    SelfTest {
+        /// The first such layer.
+        layer: String,
+        /// Its signal-to-noise ratio, dB.
+        found: f64,
+        /// What it must be at least, dB.
+        expected: f64,
+    },
     /// A fault of this program.
     Internal(String),
 }
@@ -19,6 +30,7 @@ impl Failure {
             Self::Runtime(error) => error.code(),
             Self::Internal(_) => 6,
             Self::Output(_) => 7,
+            Self::SelfTest { .. } => 8,
         }
     }
 }
@@ -34,6 +46,13 @@ impl Display for Failure {
         match self {
             Self::Runtime(error) => error.fmt(f),
             Self::Output(error) => write!(f, "standard output: cannot be written: {error}"),
+            Self::SelfTest { layer, found, expected } => {
+                let layer = Escaped(layer);
+                write!(
+                    f,
+                    "self-test: layer {layer}: found {found:.1} dB, expected at least {expected} dB"
+                )
+            }
             Self::Internal(reason) => write!(f, "internal fault: {reason}"),
         }
     }

@@ -9,6 +9,7 @@ mod classify;
 mod failure;
 mod printing;
 mod report;
+mod selftest;
 
 use std::io::Write as _;
 use std::panic;
@@ -38,6 +39,11 @@ fn run_command() -> Result<ExitCode, Failure> {
         Ok(Arguments { command: Command::Classify(arguments) }) => {
             printing::result(&classify::classify(&arguments)?)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Ok(Arguments { command: Command::Selftest(arguments) }) => {
+            let (text, failure) = selftest::selftest(&arguments)?;
+            printing::result(&text)?;
+            failure.map_or(Ok(ExitCode::SUCCESS), Err)
         }
         Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             printing::result(&help.to_string())?;

@@ -5,3 +5,4 @@
 mod classify;
 mod failures;
 mod process;
+mod selftest;

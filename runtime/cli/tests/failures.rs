@@ -52,6 +52,7 @@ fn a_wrong_command_line_is_code_2() {
         row(2, &["--channel", "'left'"], &["classify", wav, "--channel", "left"]),
         row(2, &["<REC.wav>"], &["classify", "--transcript", srt, "--channel", "1"]),
         row(2, &["--transcript"], &["classify", wav, "--transcript"]),
+        row(2, &["'xml'"], &["selftest", "--format", "xml"]),
     ]);
 }
 
@@ -144,6 +145,7 @@ fn a_bundle_that_cannot_be_used_is_code_3() {
         row(3, &["router.onnx", "found", "expected"], &with(flipped)),
         row(3, &["vocab.txt", "1000", "expected"], &with(cut)),
         row(3, &["manifest.json", "line 1"], &with(no_json)),
+        row(3, &["absent", "manifest.json"], &["selftest", "--model", "absent"]),
         row(3, &["hilbert.bundle/9", "expected \"hilbert.bundle/1\""], &with(newer)),
     ]);
 }

@@ -15,25 +15,75 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct Loaded {
     pub(super) inputs: Ports,
     pub(super) outputs: Ports,
+    pub(super) taps: Vec<Port>,
     pub(super) plan: Arc<TypedSimplePlan>,
 }
 
 /// Parses, types, checks and optimises. A graph that refers to other files is refused: the engine is given no folder.
-pub(super) fn load(name: &str, onnx: &[u8], entry: &GraphEntry) -> Result<Loaded> {
+///
+/// The values `entries` become outputs after the entry's own.
+pub(super) fn load(
+    name: &str,
+    onnx: &[u8],
+    entry: &GraphEntry,
+    entries: &[TensorEntry],
+) -> Result<Loaded> {
     let failed = |stage| move |error: TractError| fault(name, stage, format!("{error:#}"));
-    let model = tract_onnx::onnx().model_for_read(&mut &*onnx).map_err(failed("parsing"))?;
+    let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).map_err(failed("parsing"))?;
+    let mut outlets = model.outputs.clone();
+    for tap in entries {
+        let missing = || signature(name, "tap", "no such value".to_owned(), tap.name.clone());
+        outlets.push(model.find_outlet_label(&tap.name).ok_or_else(missing)?);
+    }
+    model.select_output_outlets(&outlets).map_err(failed("tapping"))?;
     let typed = model.into_typed().map_err(failed("typing"))?;
     let inputs = check_ports(name, Side::Input, &typed, &typed.inputs, &entry.inputs)?;
-    let outputs = check_ports(name, Side::Output, &typed, &typed.outputs, &entry.outputs)?;
+    let (own, tapped) = split(&typed, entries);
+    let outputs = check_ports(name, Side::Output, &typed, own, &entry.outputs)?;
+    let taps = check_taps(name, &typed, tapped, entries)?;
     let optimised = typed.into_optimized().map_err(failed("optimising"))?;
     // Optimising must not change what the buffers hold.
-    check_ports(name, Side::Output, &optimised, &optimised.outputs, &entry.outputs)?;
+    let (own, tapped) = split(&optimised, entries);
+    check_ports(name, Side::Output, &optimised, own, &entry.outputs)?;
+    check_taps(name, &optimised, tapped, entries)?;
     let plan = optimised.into_runnable().map_err(failed("planning"))?;
-    Ok(Loaded { inputs, outputs, plan })
+    Ok(Loaded { inputs, outputs, taps, plan })
 }
 
 pub(super) fn fault(graph: &str, stage: &'static str, message: String) -> Error {
     Error::new(ErrorKind::GraphLoad { graph: graph.to_owned(), stage, message: one_line(&message) })
+}
+
+fn signature(graph: &str, port: &str, found: String, expected: String) -> Error {
+    let (graph, port) = (graph.to_owned(), port.to_owned());
+    Error::new(ErrorKind::GraphSignature { graph, port, found: one_line(&found), expected })
+}
+
+/// The graph's own outputs and the taps behind them.
+fn split<'a>(model: &'a TypedModel, taps: &[TensorEntry]) -> (&'a [OutletId], &'a [OutletId]) {
+    model.outputs.split_at(model.outputs.len().saturating_sub(taps.len()))
+}
+
+fn check_taps(
+    graph: &str,
+    model: &TypedModel,
+    outlets: &[OutletId],
+    entries: &[TensorEntry],
+) -> Result<Vec<Port>> {
+    let check = |(&outlet, entry): (&OutletId, &TensorEntry)| {
+        let fact = model
+            .outlet_fact(outlet)
+            .map_err(|error| fault(graph, "tapping", format!("{error:#}")))?;
+        let found = format!("{:?} {:?}", fact.datum_type, fact.shape);
+        let differs =
+            |expected: String| signature(graph, &format!("tap {}", entry.name), found, expected);
+        if entry.dtype != Dtype::F32 || !agrees(fact, entry) {
+            return Err(differs(format!("F32 {:?}", entry.shape)));
+        }
+        Port::new(entry)
+            .ok_or_else(|| differs("a rank and size within the limits of this runtime".to_owned()))
+    };
+    outlets.iter().zip(entries).map(check).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -53,14 +103,7 @@ fn check_ports(
         Side::Input => "input",
         Side::Output => "output",
     };
-    let differs = |port: String, found: String, expected: String| {
-        Err(Error::new(ErrorKind::GraphSignature {
-            graph: graph.to_owned(),
-            port,
-            found,
-            expected,
-        }))
-    };
+    let differs = |port: String, found, expected| Err(signature(graph, &port, found, expected));
     if outlets.len() != entries.len() {
         return differs(format!("{word}s"), outlets.len().to_string(), entries.len().to_string());
     }
@@ -74,7 +117,7 @@ fn check_ports(
             Side::Input => &*model.node(outlet.node).name,
             Side::Output => model.outlet_label(outlet).unwrap_or(&model.node(outlet.node).name),
         };
-        let found = one_line(&format!("{name} {:?} {:?}", fact.datum_type, fact.shape));
+        let found = format!("{name} {:?} {:?}", fact.datum_type, fact.shape);
         let expected = format!("{} {:?} {:?}", entry.name, entry.dtype, entry.shape);
         let is_output_of_ints = matches!((side, entry.dtype), (Side::Output, Dtype::I64));
         if name != entry.name || !agrees(fact, entry) || is_output_of_ints {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::escape::FourCc;
+use crate::escape::{Escaped, FourCc};
 use crate::wav::{MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE};
 
 /// Why a recording cannot be used.
@@ -186,6 +186,16 @@ pub enum FileProblem {
         /// Of the content, hexadecimal.
         found: String,
         /// Of the manifest, hexadecimal.
+        expected: String,
+    },
+    /// Its content is not what its format says.
+    #[error("{}: found {}, expected {}", Escaped(at), Escaped(found), Escaped(expected))]
+    Content {
+        /// The part of the file.
+        at: String,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
         expected: String,
     },
     /// The operating system could not read it.
