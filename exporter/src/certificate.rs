@@ -87,9 +87,17 @@ impl Certificate {
     /// [`ErrorKind::Read`]; [`ErrorKind::Json`]; [`ErrorKind::Schema`]; [`ErrorKind::Certificate`] for one of other graphs, and
     /// for one whose measures say otherwise than its status.
     pub fn open(path: &Path, manifest: &Manifest) -> Result<Self> {
+        Self::parse(&read(path)?, path, manifest)
+    }
+
+    /// The certificate that `bytes` hold, which are those of `path`.
+    ///
+    /// # Errors
+    /// As [`Certificate::open`].
+    pub fn parse(bytes: &[u8], path: &Path, manifest: &Manifest) -> Result<Self> {
         let what = "a certificate";
         let json = |source| ErrorKind::Json { path: path.into(), what, source };
-        let certificate: Self = serde_json::from_slice(&read(path)?).map_err(json)?;
+        let certificate: Self = serde_json::from_slice(bytes).map_err(json)?;
         if certificate.schema != SCHEMA {
             let (found, command) = (certificate.schema, "hilbert-export --calibration");
             return Err(

@@ -34,6 +34,7 @@ impl Error {
             | ErrorKind::Flac { .. }
             | ErrorKind::Certificate { .. }
             | ErrorKind::GoldenTensor { .. }
+            | ErrorKind::MixedWeights
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
             | ErrorKind::NoGraph { .. }
@@ -42,7 +43,7 @@ impl Error {
             ErrorKind::Write { .. }
             | ErrorKind::TargetExists { .. }
             | ErrorKind::TargetNotBundle { .. } => 7,
-            ErrorKind::Parity(_) | ErrorKind::Gate { .. } => 8,
+            ErrorKind::Parity(_) | ErrorKind::SelfTest { .. } | ErrorKind::Gate { .. } => 8,
         }
     }
 }
@@ -136,6 +137,23 @@ pub enum ErrorKind {
         found: String,
         /// What it should say.
         expected: String,
+    },
+    /// The graphs' weights are of both forms, of which the reference writes no golden set.
+    #[error(
+        "found int8 weights with some left as floats, expected graphs that are all of one form to compare with a golden file"
+    )]
+    MixedWeights,
+    /// A layer of a bundle is computed otherwise than its graph means.
+    #[error(
+        "self-test: layer {layer}: found a signal-to-noise ratio of {found:.1} dB, expected at least {expected}"
+    )]
+    SelfTest {
+        /// The first such layer.
+        layer: String,
+        /// Its signal-to-noise ratio, dB.
+        found: f64,
+        /// The threshold, dB.
+        expected: f64,
     },
     /// The form that would ship decides otherwise than the floats.
     #[error("the gate was missed:\n  {}\n--allow-miss writes the bundle all the same, and marks it", misses.join("\n  "))]

@@ -17,7 +17,7 @@ use crate::ledger::{Ledger, Measurement};
 use crate::package::Package;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
-use crate::verify::{self, Comparison, Golden};
+use crate::verify::{self, Comparison, Comparisons, Golden};
 
 /// What an export may choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,13 +214,7 @@ impl fmt::Display for Report {
             f,
             "opened with the runtime and{form} compared with the {compared} golden set; largest differences:"
         )?;
-        for c in &self.comparisons {
-            writeln!(
-                f,
-                "  {:32} {:>10.2e} of at most {:.0e}, {} values",
-                c.stage, c.largest, c.tolerance, c.values
-            )?;
-        }
+        write!(f, "{}", Comparisons(&self.comparisons))?;
         self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.fmt(f))
     }
 }

@@ -2,125 +2,30 @@
 
 #![forbid(unsafe_code)]
 
+mod commands;
+
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-use hilbert_exporter::export::GATE_DOCUMENTS;
-use hilbert_exporter::progress::silent;
-use hilbert_exporter::{CalibrationOptions, GateOptions, Names, Options, Recipe, Result, export};
-use hilbert_formats::manifest::Weights;
+use crate::commands::Arguments;
 
 /// Exit code: the report could not be written.
 const OUTPUT_NOT_WRITTEN: u8 = 7;
 
-/// Exports a trained HILBERT checkpoint to a bundle for the device.
-///
-/// The bundle is opened with the runtime and, with --golden, compared with the reference before it takes its place.
-///
-/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint or golden file unreadable or inconsistent,
-/// 6 internal fault, 7 output could not be written, 8 the bundle computes something else than the reference.
-#[derive(Debug, Parser)]
-#[command(name = "hilbert-export", version)]
-struct Arguments {
-    /// Folder with config.json, model.safetensors and vocab.txt
-    checkpoint: PathBuf,
-    /// Folder to write the bundle to
-    out: PathBuf,
-    /// How weights are stored
-    #[arg(long, value_enum, default_value = "int8")]
-    weights: WeightsArgument,
-    /// Recipe in place of --weights: which tensors are stored how
-    #[arg(long, value_name = "FILE", conflicts_with = "weights")]
-    recipe: Option<PathBuf>,
-    /// JSON object from the exporter's tensor names to those in the checkpoint's files; `*` stands for any characters
-    #[arg(long, value_name = "FILE")]
-    map: Option<PathBuf>,
-    /// Golden file of the same checkpoint: compared with
-    #[arg(long, value_name = "FILE")]
-    golden: Option<PathBuf>,
-    /// Folder to write the parity ledger to: ledger.json and ledger.html
-    #[arg(long, value_name = "FOLDER")]
-    ledger: Option<PathBuf>,
-    /// Name of the bundle instead of the checkpoint's
-    #[arg(long)]
-    name: Option<String>,
-    /// Version of the bundle's content
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    bundle_version: u32,
-    /// Recordings whose decisions prove the bundle: a list as train.py --data reads it
-    #[arg(long, value_name = "LIST.jsonl")]
-    calibration: Option<PathBuf>,
-    /// Documents drawn of the list
-    #[arg(long, value_name = "N", default_value_t = GATE_DOCUMENTS, requires = "calibration")]
-    documents: usize,
-    /// Folder that keeps what the encoders made of each recording; OUT.cache without it
-    #[arg(long, value_name = "FOLDER", requires = "calibration")]
-    cache: Option<PathBuf>,
-    /// Write a bundle that misses the gate, marked; without it tensors are left out of int8 until it passes
-    #[arg(long, requires = "calibration")]
-    allow_miss: bool,
-    /// Certificate of an earlier export of the same graphs, carried along
-    #[arg(long, value_name = "FILE", conflicts_with = "calibration")]
-    certificate: Option<PathBuf>,
-    /// Replace the bundle that stands at OUT
-    #[arg(long)]
-    force: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum WeightsArgument {
-    /// 8-bit integers with one scale for each output channel
-    Int8,
-    /// 32-bit floats
-    F32,
-}
-
 fn main() -> ExitCode {
-    let outcome = run(Arguments::parse());
-    outcome.unwrap_or_else(|error| {
-        eprintln!("hilbert-export: {}", chain(&error));
-        ExitCode::from(error.code())
-    })
-}
-
-fn run(arguments: Arguments) -> Result<ExitCode> {
-    let mut options = Options::default();
-    options.recipe = match (arguments.recipe, arguments.weights) {
-        (Some(path), _) => Recipe::open(&path)?,
-        (None, WeightsArgument::Int8) => Recipe::uniform(Weights::Int8),
-        (None, WeightsArgument::F32) => Recipe::uniform(Weights::F32),
-    };
-    options.names =
-        arguments.map.map_or_else(|| Ok(Names::default()), |path| Names::open(&path))?;
-    options.golden = arguments.golden;
-    options.ledger = arguments.ledger;
-    options.name = arguments.name;
-    options.bundle_version = arguments.bundle_version;
-    options.force = arguments.force;
-    options.gate = match (arguments.calibration, arguments.certificate) {
-        (Some(list), _) => GateOptions::Calibration(CalibrationOptions {
-            list,
-            documents: arguments.documents,
-            cache: arguments.cache.unwrap_or_else(|| beside(&arguments.out)),
-            allow_miss: arguments.allow_miss,
-        }),
-        (None, Some(certificate)) => GateOptions::Certificate(certificate),
-        (None, None) => GateOptions::None,
-    };
-    let report = export(&arguments.checkpoint, &arguments.out, &options, &silent)?;
-    let written = write!(io::stdout().lock(), "{report}");
-    Ok(written.map_or(ExitCode::from(OUTPUT_NOT_WRITTEN), |()| ExitCode::SUCCESS))
-}
-
-/// The bundle's path with `.cache` behind it.
-fn beside(out: &Path) -> PathBuf {
-    let mut path = out.as_os_str().to_owned();
-    path.push(".cache");
-    path.into()
+    match Arguments::parse().run() {
+        Ok(report) => {
+            let written = write!(io::stdout().lock(), "{report}");
+            written.map_or(ExitCode::from(OUTPUT_NOT_WRITTEN), |()| ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("hilbert-export: {}", chain(&error));
+            ExitCode::from(error.code())
+        }
+    }
 }
 
 /// An error and its causes, outermost first.

@@ -4,6 +4,7 @@
 //! tokens to probabilities. The golden set is the one that matches the bundle's weights: `f32` or `int8`.
 
 mod alignment;
+mod bundle;
 mod golden;
 mod stages;
 
@@ -14,6 +15,7 @@ use hilbert_formats::Bundle;
 use hilbert_formats::manifest::Weights;
 use hilbert_runtime::Model;
 
+pub use self::bundle::{Verified, verify_bundle};
 pub use self::golden::Golden;
 use self::stages::{Presence, Stages};
 use crate::error::{ErrorKind, Result};
@@ -37,6 +39,21 @@ pub struct Comparison {
     pub largest: f32,
     /// Largest difference allowed in any of the documents.
     pub tolerance: f32,
+}
+
+/// Displays a line for each.
+pub(crate) struct Comparisons<'a>(pub(crate) &'a [Comparison]);
+
+impl fmt::Display for Comparisons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Comparison { stage, values, largest, tolerance } in self.0 {
+            writeln!(
+                f,
+                "  {stage:32} {largest:>10.2e} of at most {tolerance:.0e}, {values} values"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// A stage that does not agree with the golden set.

@@ -19,7 +19,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
     let map = format!("{tiny}/config.json");
-    let rows: [(&[&str], i32, &str); 8] = [
+    let rows: [(&[&str], i32, &str); 11] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -32,6 +32,9 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         (&[tiny, out, "--map", &map], 4, "not a map of tensors' names"),
         (&[tiny, out, "--map", "none"], 4, "none: cannot be read"),
         (&[&format!("{tiny}/none"), out], 4, "config.json: cannot be read"),
+        (&["verify", out], 0, ""),
+        (&["verify", tiny], 3, "manifest.json"),
+        (&["verify"], 2, "<BUNDLE>"),
     ];
     let mut wrong = Vec::new();
     for (arguments, code, message) in rows {

@@ -17,3 +17,4 @@ mod parity;
 mod shipped;
 mod tiny;
 mod trained;
+mod verify;

@@ -1,0 +1,93 @@
+//! Everything that can be checked of a bundle that is there: on this machine, without its checkpoint.
+
+use std::fmt;
+use std::path::Path;
+
+use hilbert_formats::Bundle;
+use hilbert_formats::manifest::Weights;
+use hilbert_runtime::selftest::{Depth, SelfTest, selftest};
+
+use super::{Comparison, Comparisons, Golden, load, verify};
+use crate::certificate::{CERTIFICATE, Certificate};
+use crate::error::{ErrorKind, Result};
+
+/// A bundle that passed every check. Its `Display` is the output of `hilbert-export verify`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Name of the bundle.
+    pub name: String,
+    /// How its weights are stored.
+    pub weights: Weights,
+    /// Number of its files beside the manifest, and their bytes.
+    pub files: (usize, u64),
+    /// What it says of its decisions, of these very graphs; `None` where it carries no certificate.
+    pub certificate: Option<Certificate>,
+    /// Every layer on this machine.
+    pub self_test: SelfTest,
+    /// Every stage against the golden file, where one was given.
+    pub comparisons: Option<Vec<Comparison>>,
+}
+
+/// Checks a bundle: hashes, manifest, graphs, certificate, the self-test of every layer and, with `golden`, each stage.
+///
+/// # Errors
+/// [`ErrorKind::Runtime`] for what the runtime refuses; [`ErrorKind::Certificate`] for one of other graphs;
+/// [`ErrorKind::SelfTest`]; [`ErrorKind::MixedWeights`] where no golden set is of graphs such as these; as [`verify`].
+pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verified> {
+    let refused = |source| ErrorKind::Runtime { stage: "reading it".into(), source };
+    let model = load(bundle)?;
+    let manifest = model.manifest();
+    let mut bytes = 0;
+    for file in &manifest.files {
+        if bundle.has(&file.path) || !file.optional {
+            bytes += bundle.read(&file.path).map_err(|e| refused(e.into()))?.len() as u64;
+        }
+    }
+    let certificate = match bundle.has(CERTIFICATE) {
+        false => None,
+        true => {
+            let bytes = bundle.read(CERTIFICATE).map_err(|e| refused(e.into()))?;
+            Some(Certificate::parse(&bytes, Path::new(CERTIFICATE), manifest)?)
+        }
+    };
+    let self_test = selftest(bundle, Depth::Layers)
+        .map_err(|source| ErrorKind::Runtime { stage: "testing it".into(), source })?;
+    if let Some(layer) = self_test.layers.iter().find(|layer| !layer.passes()) {
+        let (layer, found) = (layer.name.clone(), layer.engine.snr_db);
+        return Err(ErrorKind::SelfTest { layer, found, expected: self_test.threshold_db }.into());
+    }
+    let mixed = certificate.as_ref().is_some_and(|c| !c.float_tensors.is_empty());
+    let comparisons = match golden {
+        Some(_) if mixed && manifest.weights == Weights::Int8 => {
+            return Err(ErrorKind::MixedWeights.into());
+        }
+        Some(golden) => Some(verify(&model, golden, manifest.weights)?),
+        None => None,
+    };
+    let (name, weights) = (manifest.name.clone(), manifest.weights);
+    let files = (manifest.files.len(), bytes);
+    Ok(Verified { name, weights, files, certificate, self_test, comparisons })
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, (files, bytes)) = (&self.name, self.files);
+        writeln!(f, "{name}: {files} files, {bytes} bytes, all as the manifest says")?;
+        match &self.certificate {
+            Some(certificate) => write!(f, "{certificate}")?,
+            None => writeln!(f, "no certificate")?,
+        }
+        let layers = &self.self_test.layers;
+        let least = layers.iter().map(|l| l.engine.snr_db).fold(f64::INFINITY, f64::min);
+        let threshold = self.self_test.threshold_db;
+        let count = layers.len();
+        writeln!(f, "self-test: {count} layers, {least:.1} dB at least, expected {threshold}")?;
+        match &self.comparisons {
+            Some(comparisons) => {
+                writeln!(f, "compared with the golden file; largest differences:")?;
+                write!(f, "{}", Comparisons(comparisons))
+            }
+            None => writeln!(f, "not compared with the reference: no golden file was given"),
+        }
+    }
+}
