@@ -34,7 +34,7 @@ impl Error {
             | ErrorKind::Flac { .. }
             | ErrorKind::Certificate { .. }
             | ErrorKind::GoldenTensor { .. }
-            | ErrorKind::MixedWeights
+            | ErrorKind::GoldenRecipe { .. }
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
             | ErrorKind::NoGraph { .. }
@@ -138,11 +138,16 @@ pub enum ErrorKind {
         /// What it should say.
         expected: String,
     },
-    /// The graphs' weights are of both forms, of which the reference writes no golden set.
+    /// The golden file was written with another recipe than the bundle.
     #[error(
-        "found int8 weights with some left as floats, expected graphs that are all of one form to compare with a golden file"
+        "golden file: found floats in its int8 set for {found:?}, expected {expected:?}; run models/reference/golden.py --recipe"
     )]
-    MixedWeights,
+    GoldenRecipe {
+        /// Tensors that are floats in the golden file's set int8.
+        found: Vec<String>,
+        /// Tensors that are floats in the bundle.
+        expected: Vec<String>,
+    },
     /// A layer of a bundle is computed otherwise than its graph means.
     #[error(
         "self-test: layer {layer}: found a signal-to-noise ratio of {found:.1} dB, expected at least {expected}"

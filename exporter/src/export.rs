@@ -1,6 +1,7 @@
 //! The whole export: checkpoint in, verified bundle out.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use hilbert_formats::manifest::Weights;
@@ -33,6 +34,8 @@ pub struct Options {
     pub name: Option<String>,
     /// Version of the bundle's content. Default: 1.
     pub bundle_version: u32,
+    /// File to write the recipe to that was exported. Default: none.
+    pub recipe_out: Option<PathBuf>,
     /// Folder to write `ledger.json` and `ledger.html` to. Default: none.
     pub ledger: Option<PathBuf>,
     /// Whether a bundle at the target is replaced. Default: no.
@@ -78,6 +81,7 @@ impl Default for Options {
             golden: None,
             name: None,
             bundle_version: 1,
+            recipe_out: None,
             ledger: None,
             force: false,
             gate: GateOptions::None,
@@ -92,7 +96,7 @@ pub struct Report {
     pub name: String,
     /// How its weights are stored.
     pub weights: Weights,
-    /// The golden set compared with: another than `weights` where the recipe mixes both.
+    /// The golden set compared with: another than `weights` where the golden file's set int8 is of another recipe.
     pub compared: Weights,
     /// Every file beside the manifest and its size in bytes.
     pub files: Vec<(String, u64)>,
@@ -143,22 +147,29 @@ pub fn export(
     let package = package.with_file(CERTIFICATE, certificate.to_json().into())?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.folder())?;
-    // The reference knows two forms; graphs that mix them are proven as floats.
-    let compared = recipe.uniformly(&checkpoint.quantisable()).unwrap_or(Weights::F32);
-    let comparisons = match &golden {
-        Some(golden) if compared == package.manifest().weights => {
-            verify::verify(&model, golden, compared)?
+    let weights = package.manifest().weights;
+    let left_out = recipe.floats(&checkpoint.quantisable());
+    // The golden file's set int8 is of one recipe; graphs of another are proven as floats.
+    let (compared, comparisons) = match &golden {
+        None => (weights, Vec::new()),
+        Some(golden) if weights == Weights::F32 || golden.int8_floats() == left_out => {
+            (weights, verify::verify(&model, golden, weights)?)
         }
-        Some(golden) => verify::verify(&verify::load(&floats.bundle()?)?, golden, compared)?,
-        None => Vec::new(),
+        Some(golden) => {
+            let model = verify::load(&floats.bundle()?)?;
+            (Weights::F32, verify::verify(&model, golden, Weights::F32)?)
+        }
     };
     drop(model);
     staged.commit()?;
+    if let Some(path) = &options.recipe_out {
+        let failed = |source| ErrorKind::Write { path: path.clone(), source };
+        fs::write(path, recipe.to_json()).map_err(failed)?;
+    }
     if let (Some(folder), Some(ledger)) = (&options.ledger, &ledger) {
         ledger.write(folder)?;
     }
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
-    let weights = package.manifest().weights;
     let name = name.into();
     Ok(Report { name, weights, compared, files, comparisons, certificate, ledger })
 }

@@ -95,17 +95,6 @@ impl Recipe {
         weights == Weights::Int8 && is_quantised(shape)
     }
 
-    /// Of tensors that are large enough for int8: whether all are stored alike, and if so, how.
-    #[must_use]
-    pub fn uniformly(&self, tensors: &BTreeMap<String, Vec<usize>>) -> Option<Weights> {
-        let all_int8 = tensors.iter().all(|(name, shape)| self.is_int8(name, shape));
-        match (all_int8, self.any_int8(tensors)) {
-            (_, false) => Some(Weights::F32),
-            (true, true) => Some(Weights::Int8),
-            (false, true) => None,
-        }
-    }
-
     /// Whether one of these tensors is stored as int8.
     #[must_use]
     pub fn any_int8(&self, tensors: &BTreeMap<String, Vec<usize>>) -> bool {
@@ -176,20 +165,6 @@ mod tests {
         for recipe in recipes {
             assert_eq!(serde_json::from_str::<Recipe>(&recipe.to_json()).unwrap(), recipe);
         }
-    }
-
-    #[test]
-    fn a_recipe_is_uniform_by_what_it_does_not_by_how_it_is_written() {
-        let tensors = ["a.weight", "b.weight"].map(|n| (n.to_owned(), vec![64, 64])).into();
-        let rows = [
-            (Recipe::uniform(Weights::F32), Some(Weights::F32)),
-            (Recipe::int8_without(["*".into()]), Some(Weights::F32)),
-            (Recipe::int8_without(["c".into()]), Some(Weights::Int8)),
-            (Recipe::int8_without(["a.weight".into()]), None),
-            (Recipe::int8_only("a.weight"), None),
-        ];
-        let wrong: Vec<_> = rows.iter().filter(|(r, is)| r.uniformly(&tensors) != *is).collect();
-        assert!(wrong.is_empty(), "{wrong:?}");
     }
 
     #[test]

@@ -184,6 +184,9 @@ impl Check<'_> {
                 &stages::weighted_sum(&experts, gates, stages.manifest.experts.width),
             )?;
             self.compare(&format!("head/{}", task.name), &output)?;
+            let forced = experts.iter().map(|expert| stages.head(&task.name, expert));
+            let forced = forced.collect::<Result<Vec<_>>>()?.concat();
+            self.compare(&format!("forced/{}", task.name), &forced)?;
             let output = self.stage(&format!("head/{}", task.name))?;
             let probabilities = stages::probabilities(task, &output, presence);
             self.compare(&format!("probabilities/{}", task.name), &probabilities)?;

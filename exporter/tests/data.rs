@@ -106,7 +106,7 @@ fn labels(classification: &Classification) -> BTreeMap<String, String> {
     classification.tasks.iter().map(|task| (task.name.clone(), task.label.clone())).collect()
 }
 
-/// The f32 and the int8 form of a shipped checkpoint.
+/// The f32 form of a shipped checkpoint and its bundle.
 struct Forms {
     classifiers: [Classifier; 2],
     decisions: usize,
@@ -115,16 +115,14 @@ struct Forms {
 
 impl Forms {
     fn of(name: &str) -> Self {
-        let checkpoint =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{name}/checkpoint"));
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
         let folder = tempfile::tempdir().unwrap();
-        let classifiers = [Weights::F32, Weights::Int8].map(|weights| {
-            let mut options = Options::default();
-            options.recipe = Recipe::uniform(weights);
-            let out = folder.path().join(format!("{weights:?}"));
-            export(&checkpoint, &out, &options, &silent).unwrap();
-            Classifier::new(Model::open(&out).unwrap()).unwrap()
-        });
+        let float = folder.path().join("f32");
+        let mut options = Options::default();
+        options.recipe = Recipe::uniform(Weights::F32);
+        export(&model.join("checkpoint"), &float, &options, &silent).unwrap();
+        let classifiers = [float, model.join("bundle")]
+            .map(|bundle| Classifier::new(Model::open(&bundle).unwrap()).unwrap());
         Self { classifiers, decisions: 0, different: Vec::new() }
     }
 

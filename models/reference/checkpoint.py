@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from hilbert import AlignmentConfig, Hilbert, HilbertConfig
 from log_mel import LogMelConfig
+from recipe import Recipe, weights_of
 from segment import SegmentConfig
 from word_pieces import load_vocabulary
 
@@ -92,9 +93,6 @@ def encoders_sha256(folder: Path) -> str:
     return result.hexdigest()
 
 
-QUANTISED_FROM = 4096  # weights with fewer elements stay float
-
-
 def round_trip_int8(weight: torch.Tensor) -> torch.Tensor:
     """Symmetric int8 with one scale for each output channel (dimension 0), and back. Values from -127 to 127."""
     flat = weight.flatten(1)
@@ -104,10 +102,13 @@ def round_trip_int8(weight: torch.Tensor) -> torch.Tensor:
     return (levels * scale[:, None]).view_as(weight)
 
 
-def with_int8_weights(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose large weights and position encodings have the values of the int8 bundle's dequantised ones."""
-    result = copy.deepcopy(module)
-    for value in [*result.parameters(), *result.buffers()]:
-        if value.dim() >= 2 and value.numel() >= QUANTISED_FROM:
+def with_int8_weights(module: torch.nn.Module, recipe: Recipe | None = None) -> torch.nn.Module:
+    """A copy whose weights and position encodings have the values of the bundle's dequantised ones.
+
+    Without a recipe all that are large enough are int8.
+    """
+    result, recipe = copy.deepcopy(module), recipe or Recipe()
+    for name, value in weights_of(result):
+        if recipe.is_int8(name, value):
             value.data.copy_(round_trip_int8(value.data))
     return result.eval()

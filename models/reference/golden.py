@@ -1,10 +1,11 @@
-"""Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording.
+r"""Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording.
 
-    python golden.py --checkpoint ../spoken-english/checkpoint --sample ../../examples/data/session.wav --out FILE
+    python golden.py --checkpoint ../spoken-english/checkpoint --recipe ../spoken-english/recipe.json \
+        --sample ../../examples/data/session.wav --out FILE
 
 Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
-weights). Absent modalities have no tensors. `taps/MODULE` are the parity ledger's, of another input (`taps.py`). The
-sample's SRT lies beside it. `docs/golden.md` lists shapes.
+weights, those that the recipe leaves float as they are). Absent modalities have no tensors. `taps/MODULE` are those of
+the parity ledger, of another input (`taps.py`). The sample's SRT lies beside it. `docs/golden.md` lists shapes.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import conformal
+import recipe
 import transcript
 from alignment import cue_fits, posteriors
 from calibration import probabilities
@@ -84,6 +86,7 @@ def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor
     present = "audio_text" if len(audio) and len(text) else "audio" if len(audio) else "text"
     for task in model.config.tasks:
         out[f"head/{task.name}"] = logits[task.name][0]
+        out[f"forced/{task.name}"] = model.moe.heads[task.name](out["experts"])  # each expert with all of the gate
         calibration = config["calibration"][task.name][present]
         p = probabilities(task, logits[task.name], calibration)
         out[f"probabilities/{task.name}"] = p[0]
@@ -120,11 +123,13 @@ def integrity_stages(
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--recipe", type=Path, help="what the bundle is exported with; all int8 without")
     parser.add_argument("--sample", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     model, vocabulary, config = load(arguments.checkpoint)
-    sets = {"f32": model, "int8": with_int8_weights(model)}
+    stored = recipe.read(arguments.recipe) if arguments.recipe else recipe.Recipe()
+    sets = {"f32": model, "int8": with_int8_weights(model, stored)}
     samples, _ = soundfile.read(arguments.sample, dtype="float32")
     tensors = {}
     for name, (span, cues) in documents(samples, transcript.read(arguments.sample.with_suffix(".srt"))).items():
@@ -151,7 +156,12 @@ def main():
                     tensors[f"{set_name}/{name}/{stage}"] = value.clone()
     tensors |= {f"taps/{name}": value for name, value in taps(model, config, vocabulary).items()}
     wav = f"examples/data/{arguments.sample.name}"
-    metadata = {"schema": SCHEMA, "generator": "models/reference/golden.py", "wav": wav}
+    metadata = {
+        "schema": SCHEMA,
+        "generator": "models/reference/golden.py",
+        "wav": wav,
+        "int8_floats": json.dumps(stored.floats(model)),
+    }
     save_file({k: v.contiguous() for k, v in tensors.items()}, arguments.out, metadata)
 
 

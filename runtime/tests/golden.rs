@@ -92,6 +92,7 @@ fn a_perturbed_golden_value_fails() {
         "document",
         "gates",
         "experts",
+        "forced/fluency",
     ];
     let of_text = stages.map(|stage| ("text_only", stage));
     let of_both = [

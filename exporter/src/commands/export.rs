@@ -22,6 +22,9 @@ pub(crate) struct Export {
     /// Recipe in place of --weights: which tensors are stored how
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     recipe: Option<PathBuf>,
+    /// File to write the recipe to that was exported, as the gate left it
+    #[arg(long, value_name = "FILE")]
+    write_recipe: Option<PathBuf>,
     /// JSON object from the exporter's tensor names to those in the checkpoint's files; `*` stands for any characters
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
@@ -75,6 +78,7 @@ pub(crate) fn export(arguments: Export) -> Result<Report> {
     options.names =
         arguments.map.map_or_else(|| Ok(Names::default()), |path| Names::open(&path))?;
     options.golden = arguments.golden;
+    options.recipe_out = arguments.write_recipe;
     options.ledger = arguments.ledger;
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;

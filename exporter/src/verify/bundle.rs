@@ -32,7 +32,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// [`ErrorKind::Runtime`] for what the runtime refuses; [`ErrorKind::Certificate`] for one of other graphs;
-/// [`ErrorKind::SelfTest`]; [`ErrorKind::MixedWeights`] where no golden set is of graphs such as these; as [`verify`].
+/// [`ErrorKind::SelfTest`]; [`ErrorKind::GoldenRecipe`] where the golden file's set int8 is of another recipe; as [`verify`].
 pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verified> {
     let refused = |source| ErrorKind::Runtime { stage: "reading it".into(), source };
     let model = load(bundle)?;
@@ -56,14 +56,18 @@ pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verifie
         let (layer, found) = (layer.name.clone(), layer.engine.snr_db);
         return Err(ErrorKind::SelfTest { layer, found, expected: self_test.threshold_db }.into());
     }
-    let mixed = certificate.as_ref().is_some_and(|c| !c.float_tensors.is_empty());
-    let comparisons = match golden {
-        Some(_) if mixed && manifest.weights == Weights::Int8 => {
-            return Err(ErrorKind::MixedWeights.into());
+    let comparisons = golden.map(|golden| {
+        if let Some(certificate) = &certificate
+            && manifest.weights == Weights::Int8
+            && golden.int8_floats() != certificate.float_tensors
+        {
+            let (found, expected) =
+                (golden.int8_floats().to_vec(), certificate.float_tensors.clone());
+            return Err(ErrorKind::GoldenRecipe { found, expected }.into());
         }
-        Some(golden) => Some(verify(&model, golden, manifest.weights)?),
-        None => None,
-    };
+        verify(&model, golden, manifest.weights)
+    });
+    let comparisons = comparisons.transpose()?;
     let (name, weights) = (manifest.name.clone(), manifest.weights);
     let files = (manifest.files.len(), bytes);
     Ok(Verified { name, weights, files, certificate, self_test, comparisons })

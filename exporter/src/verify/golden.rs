@@ -17,6 +17,7 @@ const SCHEMA: &str = "hilbert.golden/1";
 #[derive(Debug, Clone)]
 pub struct Golden {
     path: PathBuf,
+    int8_floats: Vec<String>,
     tensors: BTreeMap<String, Entry>,
 }
 
@@ -32,7 +33,7 @@ impl Golden {
     /// Reads a golden file.
     ///
     /// # Errors
-    /// A file that cannot be read, is not safetensors or has another schema.
+    /// A file that cannot be read, is not safetensors, has another schema, or `int8_floats` that are no JSON list of names.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
         let invalid = |source| ErrorKind::SafeTensors { path: path.into(), source };
@@ -45,6 +46,10 @@ impl Golden {
                 ErrorKind::Schema { path: path.into(), found, expected: SCHEMA, command }.into()
             );
         }
+        let json = |source| ErrorKind::Json { path: path.into(), what: "int8_floats", source };
+        let int8_floats = metadata.metadata().as_ref().and_then(|m| m.get("int8_floats"));
+        let int8_floats = int8_floats.map_or("[]", String::as_str);
+        let int8_floats = serde_json::from_str(int8_floats).map_err(json)?;
         let stored = SafeTensors::deserialize(&bytes).map_err(invalid)?;
         let entry = |view: &safetensors::tensor::TensorView<'_>| Entry {
             dtype: view.dtype(),
@@ -52,7 +57,13 @@ impl Golden {
             data: view.data().to_vec(),
         };
         let tensors = stored.iter().map(|(name, view)| (name.to_owned(), entry(&view))).collect();
-        Ok(Self { path: path.into(), tensors })
+        Ok(Self { path: path.into(), int8_floats, tensors })
+    }
+
+    /// Tensors that are large enough for int8 and are floats in the set `int8`, by name in alphabetical order.
+    #[must_use]
+    pub fn int8_floats(&self) -> &[String] {
+        &self.int8_floats
     }
 
     /// Names of the documents of one set, at least one.

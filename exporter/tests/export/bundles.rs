@@ -122,8 +122,10 @@ fn a_recipe_says_which_tensors_are_int8_and_one_that_names_none_is_refused() {
     let (weights, float) = sizes(&options, "float");
     assert_eq!(weights, Weights::F32);
     options.recipe = Recipe::int8_without(["text.*".into()]);
+    options.recipe_out = Some(folder.path().join("recipe.json"));
     let (weights, mixed) = sizes(&options, "mixed");
     assert_eq!(weights, Weights::Int8);
+    assert_eq!(Recipe::open(&folder.path().join("recipe.json")).unwrap(), options.recipe);
     for (file, size) in mixed.iter().filter(|(file, _)| file.ends_with(".onnx")) {
         let expected = if file == "text_encoder.onnx" { &float } else { &int8 };
         assert_eq!(Some(size), expected.get(file), "{file}");

@@ -55,9 +55,12 @@ fn a_bundle_unlike_the_reference_exits_with_8_and_names_the_stage() {
     let folder = TempDir::new().unwrap();
     let [golden, out] = ["golden.safetensors", "bundle"].map(|n| folder.path().join(n));
     perturbed_golden("int8/text_only/gates", 1, 1e-2, &golden);
+    let (checkpoint, recipe) = (checkpoint(), checkpoint().with_file_name("recipe.json"));
     let output = run([
-        checkpoint().as_os_str(),
+        checkpoint.as_os_str(),
         out.as_os_str(),
+        OsStr::new("--recipe"),
+        recipe.as_os_str(),
         OsStr::new("--golden"),
         golden.as_os_str(),
     ]);

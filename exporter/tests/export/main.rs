@@ -12,6 +12,7 @@ mod gate;
 mod graphs;
 mod hugging_face;
 mod ledger;
+mod moe;
 mod names;
 mod parity;
 mod shipped;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hilbert_exporter::Recipe;
 use safetensors::SafeTensors;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/spoken-english");
@@ -14,6 +15,11 @@ pub(crate) fn checkpoint() -> PathBuf {
 
 pub(crate) fn golden() -> PathBuf {
     present(Path::new(FOLDER).join("golden.safetensors"))
+}
+
+/// The recipe that ships, which is also the golden file's.
+pub(crate) fn recipe() -> Recipe {
+    Recipe::open(&present(Path::new(FOLDER).join("recipe.json"))).unwrap()
 }
 
 /// Writes the golden file with `difference` added to one number to `path`.

@@ -58,7 +58,7 @@ fn the_shipped_bundle_agrees_with_its_golden_file_and_not_with_another() {
 }
 
 #[test]
-fn no_golden_set_is_of_graphs_that_mix_both_forms() {
+fn a_golden_file_of_another_recipe_is_refused() {
     let (tiny, folder) = (Tiny::new().written(), TempDir::new().unwrap());
     let target = folder.path().join("bundle");
     let mut options = Options::default();
@@ -66,6 +66,6 @@ fn no_golden_set_is_of_graphs_that_mix_both_forms() {
     export(tiny.path(), &target, &options, &silent).unwrap();
     let bundle = Bundle::open(&target).unwrap();
     let error = verify_bundle(&bundle, Some(&Golden::open(&golden()).unwrap())).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::MixedWeights), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::GoldenRecipe { .. }), "{error}");
     verify_bundle(&bundle, None).unwrap();
 }

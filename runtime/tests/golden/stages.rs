@@ -261,6 +261,13 @@ fn check_experts(golden: &Golden, document: &str, report: &mut Report) {
             &expected,
             STAGE,
         );
+        let forced = experts.chunks_exact(width).flat_map(|expert| {
+            let head = format!("head_{}", task.name);
+            double(&golden.run(&head, &[Input::F32(&single(expert))])[0])
+        });
+        let name = format!("forced/{}", task.name);
+        let all = forced.collect::<Vec<_>>();
+        report.compare(&name, document, &all, &golden.output(document, &name), STAGE);
         let decision = decide(task, modalities, &single(&expected)).unwrap();
         report.compare(
             &probabilities,
