@@ -227,17 +227,22 @@ def filled(page: str, tables: dict[str, str]) -> str:
     return page
 
 
+def pages(models: Path) -> dict[Path, str]:
+    """The pages that carry tables, with what is measured so far."""
+    found = tables(models)
+    of_page = {models / "README.md": found, models.parent / "README.md": {k: found[k] for k in {"large"} & {*found}}}
+    return {path: filled(path.read_text(), mine) for path, mine in of_page.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, default=Path(".."))
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    path = arguments.models / "README.md"
-    page = path.read_text()
-    wanted = filled(page, tables(arguments.models))
-    if arguments.check and page != wanted:
-        raise SystemExit(f"{path} differs from what was measured: run card.py")
-    path.write_text(wanted)
+    for path, wanted in pages(arguments.models.resolve()).items():
+        if arguments.check and path.read_text() != wanted:
+            raise SystemExit(f"{path} differs from what was measured: run card.py")
+        path.write_text(wanted)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,17 @@ from card import (
     inputs,
     integrity_against_table,
     large_table,
-    tables,
+    pages,
 )
 
 MODELS = Path(__file__).parent.parent
 
 
-def test_the_tables_of_the_models_page_are_the_measured_ones():
-    page = (MODELS / "README.md").read_text()
-    assert filled(page, tables(MODELS)) == page
+def test_the_tables_of_both_pages_are_the_measured_ones():
+    found = pages(MODELS)
+    assert [path.parent for path in found] == [MODELS, MODELS.parent]
+    for path, wanted in found.items():
+        assert path.read_text() == wanted, path
 
 
 def test_the_conformal_table_has_a_line_for_each_input_and_task_and_a_place_on_the_page():

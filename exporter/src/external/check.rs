@@ -12,37 +12,50 @@ use crate::onnx::{
 };
 
 /// Operators that an encoder's graph may hold: what the exporter itself writes, and others that the engine was seen to run.
-pub const OPERATORS: [&str; 40] = [
+/// `docs/checkpoint-format.md` lists them.
+pub const OPERATORS: [&str; 53] = [
     "Abs",
     "Add",
+    "And",
     "Cast",
     "Clip",
     "Concat",
     "Conv",
     "Cos",
     "Div",
+    "Equal",
     "Erf",
     "Exp",
     "Expand",
     "Flatten",
+    "Floor",
     "Gather",
     "Gemm",
+    "Greater",
+    "GreaterOrEqual",
     "Identity",
     "LayerNormalization",
     "LeakyRelu",
+    "Less",
+    "LessOrEqual",
     "LogSoftmax",
     "MatMul",
     "Max",
     "Min",
+    "Mod",
     "Mul",
     "Neg",
+    "Not",
+    "Or",
     "Pow",
+    "Range",
     "Reciprocal",
     "ReduceMax",
     "ReduceMean",
     "ReduceSum",
     "Relu",
     "Reshape",
+    "Shape",
     "Sigmoid",
     "Sin",
     "Slice",
@@ -53,6 +66,7 @@ pub const OPERATORS: [&str; 40] = [
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Operator sets in which each of [`OPERATORS`] is what it is in the bundle's.
@@ -104,9 +118,8 @@ pub(super) fn graph(graph: &mut GraphProto, interface: &Interface) -> Vec<String
     problems.extend(ports("input", &graph.input, &interface.inputs));
     problems.extend(ports("output", &graph.output, &interface.outputs));
     problems.extend(values(graph));
-    for node in &graph.node {
-        problems.extend(operator(node));
-    }
+    problems.extend(operators(graph));
+    problems.extend(graph.node.iter().filter_map(attribute));
     problems.extend(small_tables(graph, interface));
     let declared = |entry: &TensorEntry| value_info(&entry.name, entry.dtype, &entry.shape);
     graph.input = interface.inputs.iter().map(declared).collect();
@@ -194,21 +207,29 @@ fn values(graph: &GraphProto) -> Vec<String> {
     problems
 }
 
-/// What keeps the node from being one that the engine runs.
-fn operator(node: &NodeProto) -> Option<String> {
-    let (name, op) = (node.name(), node.op_type());
-    if !is_default(node.domain()) {
-        let domain = node.domain();
-        return Some(format!(
-            "node {name:?}: found operator {op} of {domain:?}, expected one of the default set"
-        ));
+/// Operators that the engine was not seen to run, each once.
+fn operators(graph: &GraphProto) -> Option<String> {
+    let mut unknown = BTreeMap::<_, Vec<_>>::new();
+    for node in &graph.node {
+        let own = is_default(node.domain());
+        if !own || !OPERATORS.contains(&node.op_type()) {
+            let domain = if own { "" } else { node.domain() };
+            unknown.entry((domain, node.op_type())).or_default().push(node.name());
+        }
     }
-    if !OPERATORS.contains(&op) {
-        return Some(format!(
-            "node {name:?}: found operator {op}, expected one of {}",
-            OPERATORS.join(", ")
-        ));
-    }
+    let one = |((domain, op), nodes): ((&str, &str), Vec<&str>)| {
+        let of = if domain.is_empty() { String::new() } else { format!(" of {domain:?}") };
+        format!("{op}{of} in {} nodes, the first {:?}", nodes.len(), nodes[0])
+    };
+    let found: Vec<_> = unknown.into_iter().map(one).collect();
+    let expected = OPERATORS.join(", ");
+    (!found.is_empty())
+        .then(|| format!("operators: found {}, expected {expected}", found.join("; ")))
+}
+
+/// An attribute of the node that is no number and no text.
+fn attribute(node: &NodeProto) -> Option<String> {
+    let name = node.name();
     let known = [
         AttributeType::Float,
         AttributeType::Int,

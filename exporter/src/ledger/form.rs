@@ -15,8 +15,8 @@ use crate::package::Package;
 /// Modules of the reference whose values graphs name.
 const MODULES: [&str; 5] = ["speech.", "text.", "alignment.", "fusion.", "moe."];
 
-/// The graphs of one package. Those with an operator that the evaluator does not know are run by the engine, and give their
-/// outputs alone.
+/// The graphs of one package. Those with an operator that the evaluator does not know, or not in that form, are run by the
+/// engine, and give their outputs alone.
 pub(super) struct Form<'a> {
     graphs: BTreeMap<&'a str, (&'a GraphEntry, &'a [u8], Option<Graph>)>,
 }
@@ -25,7 +25,8 @@ impl<'a> Form<'a> {
     pub(super) fn new(package: &'a Package) -> Self {
         let graph = |(name, entry): (&'a String, &'a GraphEntry)| {
             let onnx = package.file(&entry.file);
-            (name.as_str(), (entry, onnx, Graph::parse(onnx).ok()))
+            let parsed = Graph::parse(onnx).ok().filter(|graph| is_known(graph, entry));
+            (name.as_str(), (entry, onnx, parsed))
         };
         Self { graphs: package.manifest().graphs.iter().map(graph).collect() }
     }
@@ -89,6 +90,20 @@ impl<'a> Form<'a> {
     fn graph(&self, name: &str) -> Result<&(&'a GraphEntry, &'a [u8], Option<Graph>)> {
         Ok(self.graphs.get(name).ok_or_else(|| ErrorKind::NoGraph { name: name.into() })?)
     }
+}
+
+/// Whether the evaluator computes the outputs, tried on zeros.
+fn is_known(graph: &Graph, entry: &GraphEntry) -> bool {
+    let zeros = |port: &TensorEntry| {
+        let (shape, count) = (port.shape.clone(), port.shape.iter().product());
+        let tensor = match port.dtype {
+            Dtype::F32 => Tensor::of_f32(&shape, &vec![0.0; count]),
+            Dtype::I64 => Tensor { shape, elements: Elements::Whole(vec![0; count]) },
+        };
+        (port.name.clone(), Arc::new(tensor))
+    };
+    let outputs: Vec<_> = entry.outputs.iter().map(|port| port.name.as_str()).collect();
+    graph.evaluate(&entry.inputs.iter().map(zeros).collect(), &outputs).is_ok()
 }
 
 fn run_outputs(name: &str, entry: &GraphEntry, onnx: &[u8], inputs: &[Input]) -> Result<Values> {

@@ -14,6 +14,7 @@ mod hugging_face;
 mod ledger;
 mod moe;
 mod names;
+mod operators;
 mod parity;
 mod shipped;
 mod tiny;

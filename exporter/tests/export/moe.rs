@@ -33,7 +33,7 @@ fn an_expert_that_no_gate_opens_is_in_the_bundle_and_computes_what_it_did() {
     options.recipe = Recipe::uniform(Weights::F32);
     let tiny = checkpoint();
     export(tiny.written().path(), &folder.path().join("bundle"), &options, &silent).unwrap();
-    let model = Model::open(&folder.path().join("bundle")).unwrap();
+    let model = Model::open(folder.path().join("bundle")).unwrap();
     let experts = &model.manifest().experts;
     assert_eq!((experts.count, experts.threshold), (3, THRESHOLD));
 
