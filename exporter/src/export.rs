@@ -10,7 +10,7 @@ use hilbert_formats::taps;
 use crate::calibration::evaluation::{Evaluation, list_sha256};
 use crate::calibration::gate::{Limits, misses};
 use crate::calibration::list::List;
-use crate::calibration::sensitivity::{rank, search};
+use crate::calibration::sensitivity::{self, rank, search};
 use crate::certificate::{CERTIFICATE, Certificate, Gate};
 use crate::checkpoint::{Checkpoint, Names};
 use crate::error::{ErrorKind, Result};
@@ -185,11 +185,12 @@ fn gated(
     let list = List::open(&options.list)?;
     let limits = Limits::DEFAULT;
     let evaluation = Evaluation::new(checkpoint, &list, *documents, cache, progress)?;
-    let (mut recipe, mut sensitivity) = (recipe.clone(), Vec::new());
+    let (mut recipe, mut ranking) = (recipe.clone(), Vec::new());
     let mut tasks = evaluation.measure(&recipe)?;
     if !allow_miss && !misses(&tasks, &limits).is_empty() {
-        sensitivity = rank(checkpoint, &list, &recipe, cache, progress)?;
-        let found = search(&evaluation, &recipe, &sensitivity, &limits)?;
+        let few = sensitivity::DOCUMENTS.min(*documents);
+        ranking = rank(checkpoint, &list, few, &recipe, cache, progress)?;
+        let found = search(&evaluation, &recipe, &ranking, &limits)?;
         (recipe, tasks) = (found.recipe, found.measures);
     }
     let misses = misses(&tasks, &limits);
@@ -198,7 +199,8 @@ fn gated(
     }
     let (list_sha256, recordings) = (list_sha256(&list)?, list.entries().len());
     let documents = evaluation.documents();
-    let gate = Gate { list_sha256, recordings, documents, limits, tasks, misses, sensitivity };
+    let gate =
+        Gate { list_sha256, recordings, documents, limits, tasks, misses, sensitivity: ranking };
     Ok((recipe, gate))
 }
 

@@ -6,7 +6,7 @@ The input of every linear layer and convolution of the encoders is quantised to 
 met on the first recordings of the list, or most of it, and weights to int8 with a scale for each output channel
 (onnxruntime's `quantize_static`). The folder is a bundle that the runtime runs: its time is that of `hilbert classify
 --stats`, its decisions are those of `hilbert-export diff` beside F32_BUNDLE. What onnxruntime takes for a segment and a
-row of text is printed. docs/decisions/0023-int8-activations.md has the outcome.
+row of text is printed. docs/decisions/0009-int8-activations.md has the outcome.
 """
 
 import argparse

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, Rule};
 
-/// Documents of the ranking.
+/// Documents of the ranking, if the gate has as many.
 pub const DOCUMENTS: usize = 200;
 
 /// Recordings that the ranking's documents are cut from.
@@ -30,13 +30,14 @@ pub struct Sensitivity {
     pub shift: f64,
 }
 
-/// Ranks the tensors that `recipe` stores as int8, the most sensitive first.
+/// Ranks the tensors that `recipe` stores as int8, the most sensitive first, on `documents` documents.
 ///
 /// # Errors
 /// As [`Evaluation::new`].
 pub fn rank(
     checkpoint: &Checkpoint,
     list: &List,
+    documents: usize,
     recipe: &Recipe,
     cache: &Path,
     progress: Progress<'_>,
@@ -46,7 +47,7 @@ pub fn rank(
         tensors.iter().filter(|(name, shape)| recipe.is_int8(name, shape)).collect();
     let quiet = &crate::progress::silent;
     let few = list.thinned(RECORDINGS);
-    let evaluation = Evaluation::new(checkpoint, &few, DOCUMENTS, cache, quiet)?;
+    let evaluation = Evaluation::new(checkpoint, &few, documents, cache, quiet)?;
     let mut ranking = Vec::new();
     for (i, (name, _)) in tensors.iter().enumerate() {
         progress("ranking tensors", i, tensors.len());
@@ -71,9 +72,7 @@ pub struct Found {
     pub measures: Vec<TaskMeasures>,
 }
 
-/// Leaves out the fewest of the first tensors of `ranking` with which `evaluation` passes `limits`.
-///
-/// Twice as many are left out until the gate is passed, then the number is bisected: of a ranking that is right, the fewest.
+/// Leaves out the fewest of the first tensors of `ranking` with which `evaluation` passes `limits`; all where none will do.
 ///
 /// # Errors
 /// As [`Evaluation::new`].
@@ -83,18 +82,28 @@ pub fn search(
     ranking: &[Sensitivity],
     limits: &Limits,
 ) -> Result<Found> {
-    let without = |count: usize| {
+    fewest(ranking.len(), |count| {
         let mut recipe = recipe.clone();
         recipe.rules.extend(ranking[..count].iter().map(|s| Rule::float(&s.tensor)));
         let measures = evaluation.measure(&recipe)?;
         let passed = misses(&measures, limits).is_empty();
-        Ok::<_, crate::Error>((passed, Found { recipe, measures }))
-    };
-    let (mut fails, mut passes) = (0, 1.min(ranking.len()));
+        Ok((passed, Found { recipe, measures }))
+    })
+}
+
+/// What `without` finds for the smallest number from 1 to `most` that passes, if more pass wherever fewer do; for `most` where
+/// none passes.
+///
+/// The number is doubled until it passes, then bisected: a try may cost minutes.
+fn fewest<T, E>(
+    most: usize,
+    mut without: impl FnMut(usize) -> std::result::Result<(bool, T), E>,
+) -> std::result::Result<T, E> {
+    let (mut fails, mut passes) = (0, 1.min(most));
     let (mut passed, mut found) = without(passes)?;
-    while !passed && passes < ranking.len() {
+    while !passed && passes < most {
         fails = passes;
-        passes = (2 * passes).min(ranking.len());
+        passes = (2 * passes).min(most);
         (passed, found) = without(passes)?;
     }
     while passed && passes - fails > 1 {
@@ -107,4 +116,28 @@ pub fn search(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fewest;
+
+    #[test]
+    fn the_fewest_that_pass_are_found_in_few_tries() {
+        let mut wrong = Vec::new();
+        for most in 0..40_usize {
+            for needed in 1..=most + 1 {
+                let mut tries = 0_u32;
+                let found = fewest(most, |count| {
+                    tries += 1;
+                    Ok::<_, ()>((count >= needed, count))
+                });
+                let limit = 2 * needed.min(most.max(1)).ilog2() + 3;
+                if found != Ok(needed.min(most)) || tries > limit {
+                    wrong.push((most, needed, found, tries));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "most, needed, found, tries: {wrong:?}");
+    }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use hilbert_exporter::certificate::{Certificate, Status};
 use hilbert_exporter::progress::silent;
-use hilbert_exporter::{CalibrationOptions, GateOptions, Options, Recipe, Report, Result, export};
+use hilbert_exporter::{
+    CalibrationOptions, Checkpoint, GateOptions, Options, Recipe, Report, Result, export,
+};
 use hilbert_formats::manifest::Weights;
 use tempfile::TempDir;
 
@@ -85,6 +87,35 @@ fn the_certificate_is_in_the_bundle_and_can_be_carried_along() {
     let other = written.replace(r#""status": ""#, r#""status": "not_evaluated", "x": ""#);
     fs::write(&kept, other).unwrap();
     assert_eq!(exported(&Tiny::new(), folder.path(), &again).unwrap_err().code(), 4);
+}
+
+#[test]
+fn a_tensor_that_eight_bits_ruin_is_ranked_first_and_alone_stays_float() {
+    const RUINED: &str = "fusion.project_audio.linear.weight";
+    let folder = TempDir::new().unwrap();
+    let mut tiny = Tiny::new();
+    // A weight for an element that is always 0 dwarfs the others of its row: eight bits round those to nothing.
+    let (shape, weights) = tiny.tensors.get_mut(RUINED).unwrap();
+    weights.chunks_exact_mut(shape[1]).for_each(|row| row[0] = 200.0);
+    for name in ["speech.norm.weight", "speech.norm.bias"] {
+        tiny.tensors.get_mut(name).unwrap().1[0] = 0.0;
+    }
+    let report = exported(&tiny, folder.path(), &options(folder.path(), 60, false)).unwrap();
+    let certificate = &report.certificate;
+    let gate = certificate.gate.as_ref().unwrap();
+    assert_eq!(gate.sensitivity[0].tensor, RUINED);
+    assert!(gate.sensitivity[0].different > 0, "{:#?}", gate.sensitivity);
+    assert!(gate.sensitivity.is_sorted_by(|a, b| a.different >= b.different));
+    let quantisable = Checkpoint::open(tiny.written().path()).unwrap().quantisable();
+    assert_eq!(gate.sensitivity.len(), quantisable.len());
+    assert_eq!(certificate.status, Status::Passed);
+    assert_eq!(certificate.float_tensors, [RUINED]);
+
+    let report = exported(&tiny, folder.path(), &options(folder.path(), 60, true)).unwrap();
+    let gate = report.certificate.gate.as_ref().unwrap();
+    assert_eq!(report.certificate.status, Status::Missed);
+    assert!(!gate.misses.is_empty() && report.certificate.float_tensors.is_empty());
+    assert!(report.to_string().contains("MISSED"), "{report}");
 }
 
 #[test]
