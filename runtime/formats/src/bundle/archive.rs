@@ -173,7 +173,8 @@ fn header(block: &[u8; BLOCK]) -> std::result::Result<(&str, u64), Wrong> {
     let around = field(0, 148).iter().chain(field(156, BLOCK));
     let sum = around.map(|&byte| u64::from(byte)).sum::<u64>() + 8 * u64::from(b' ');
     if octal(stated) != Some(sum) {
-        return Err(wrong(number(stated), &format!("the header's checksum, {sum:o} in octal")));
+        let found = format!("a checksum of {}", digits(stated).escape_ascii());
+        return Err(wrong(found, &format!("the header's, {sum:o} in octal")));
     }
     let found = match field(156, 157) {
         b"0" => None,
@@ -196,19 +197,24 @@ fn header(block: &[u8; BLOCK]) -> std::result::Result<(&str, u64), Wrong> {
         return Err(wrong("another name", "a name without folders, at most 100 bytes of UTF-8"));
     };
     let size = field(124, 136);
-    let size = octal(size).ok_or_else(|| wrong(number(size), "a size in octal"))?;
-    Ok((name, size))
+    let no_number = || {
+        let found = format!("a size of {}", digits(size).escape_ascii());
+        wrong(found, "a number of bytes in octal")
+    };
+    Ok((name, octal(size).ok_or_else(no_number)?))
 }
 
-/// A number in octal, with spaces before it and a space or zero after it as writers have it.
+/// A number in octal.
 fn octal(field: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(field).ok()?.trim_start_matches(' ').trim_end_matches(['\0', ' ']);
-    let octal = !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
-    if octal { u64::from_str_radix(digits, 8).ok() } else { None }
+    let digits = digits(field);
+    let octal = !digits.is_empty() && digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+    if octal { u64::from_str_radix(str::from_utf8(digits).ok()?, 8).ok() } else { None }
 }
 
-fn number(field: &[u8]) -> String {
-    format!("the number {}", field.escape_ascii())
+/// A number without the spaces and zeros that writers put around it.
+fn digits(field: &[u8]) -> &[u8] {
+    let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+    field.get(..end).unwrap_or_default().trim_ascii()
 }
 
 /// What is wrong, and not yet where.
