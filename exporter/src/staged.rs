@@ -57,10 +57,16 @@ impl Staged {
         if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(write_error(parent))?;
         }
-        let staged = Self { path: beside("partial"), target: target.to_path_buf(), replaced };
-        match form {
-            Form::Folder => write_folder(files, &staged.path)?,
-            Form::Archive => write_archive(files, &staged.path)?,
+        let path = beside("partial");
+        let archive = match form {
+            Form::Folder => fs::create_dir(&path).map(|()| None),
+            Form::Archive => File::create_new(&path).map(Some),
+        };
+        let archive = archive.map_err(write_error(&path))?;
+        let staged = Self { path, target: target.to_path_buf(), replaced };
+        match archive {
+            None => write_folder(files, &staged.path)?,
+            Some(file) => write_archive(files, file, &staged.path)?,
         }
         Ok(staged)
     }
@@ -108,7 +114,6 @@ fn write_folder<'a>(
     files: impl IntoIterator<Item = Result<BundleFile<'a>>>,
     folder: &Path,
 ) -> Result<()> {
-    fs::create_dir(folder).map_err(write_error(folder))?;
     for file in files {
         let (name, bytes) = file?;
         write(&folder.join(name), &bytes)?;
@@ -116,13 +121,14 @@ fn write_folder<'a>(
     Ok(())
 }
 
-/// Nothing of it but the files: no owner, no time, the same mode for all.
+/// Names and contents alone: no owner, no time, the same mode for all.
 fn write_archive<'a>(
     files: impl IntoIterator<Item = Result<BundleFile<'a>>>,
+    archive: File,
     path: &Path,
 ) -> Result<()> {
     let error = write_error(path);
-    let mut archive = Builder::new(File::create_new(path).map_err(&error)?);
+    let mut archive = Builder::new(archive);
     for file in files {
         let (name, bytes) = file?;
         let mut header = Header::new_ustar();
