@@ -22,8 +22,6 @@ use crate::staged::{Form, Staged, replace, write_error};
 
 /// Most bytes of a signature's comment.
 pub const MAX_COMMENT_BYTES: usize = 1024;
-/// Bytes of the checksum at the end of a secret key.
-const CHECKSUM_BYTES: usize = 32;
 
 /// A key pair that was written. Its `Display` is the output of `hilbert-export keygen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,18 +91,21 @@ impl SecretKey {
         let bytes = Base64::decode_to_vec(base64.trim(), None).unwrap_or_default();
         let key = minisign::SecretKey::from_bytes(&bytes).map_err(|_| damaged("something else"))?;
         let stored = SecretKeyBox::from(text);
-        if key.is_encrypted() {
+        let key = if key.is_encrypted() {
             let expected = "the key's";
             let wrong =
                 |_| ErrorKind::Password { found: "one that does not open the key", expected };
-            return Ok(Self(stored.into_secret_key(Some(password()?)).map_err(wrong)?));
-        }
-        match stored.into_unencrypted_secret_key() {
-            // minisign itself writes no checksum to a key without a password.
-            Err(_) if bytes.ends_with(&[0; CHECKSUM_BYTES]) => Ok(Self(key)),
-            Err(_) => Err(damaged("a key that contradicts its checksum").into()),
-            Ok(key) => Ok(Self(key)),
-        }
+            stored.into_secret_key(Some(password()?)).map_err(wrong)?
+        } else {
+            key
+        };
+        // minisign writes no checksum to a key without a password; what is damaged does not sign for itself.
+        let public = minisign::PublicKey::from_secret_key(&key);
+        let signed = public.and_then(|public| {
+            minisign::sign(Some(&public), &key, io::empty(), Some("a test"), None)
+        });
+        signed.map_err(|_| damaged("a damaged key"))?;
+        Ok(Self(key))
     }
 
     /// The key that verifies what this one signs.
@@ -175,14 +176,16 @@ fn write_key(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     options.mode(mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    Ok(written.map_err(|error| match error.kind() {
+    let mut file = options.open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => ErrorKind::KeyExists { path: path.into() },
         _ => write_error(path)(error),
-    })?)
+    })?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a key would keep the next from being written.
+        drop(fs::remove_file(path));
+    }
+    Ok(written.map_err(write_error(path))?)
 }
 
 fn fault(what: &'static str, reason: impl ToString) -> ErrorKind {
