@@ -21,6 +21,9 @@ pub const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
 /// Most bytes of the file of a key.
 const MAX_KEY_BYTES: u64 = 4 << 10;
 
+/// What begins the first line of a file of minisign's.
+const COMMENT: &str = "untrusted comment:";
+
 /// A key that may sign bundles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
@@ -47,7 +50,12 @@ impl PublicKey {
     /// Reads a key: the base64 that minisign prints, or the content of a `.pub` file, which has a comment before it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let base64 = text.trim().lines().next_back()?;
+        let lines: Vec<_> = text.trim().lines().take(3).collect();
+        let base64 = match *lines {
+            [base64] => base64,
+            [comment, base64] if comment.starts_with(COMMENT) => base64,
+            _ => return None,
+        };
         let key = minisign_verify::PublicKey::from_base64(base64).ok()?;
         let (_, id) = algorithm_and_key(base64)?;
         Some(Self { id, key })
@@ -67,7 +75,7 @@ impl PublicKey {
             return Err(ErrorKind::Io { file: name, cause }.into());
         }
         let text = str::from_utf8(&bytes).unwrap_or_default();
-        let found = match text.trim_start().starts_with("untrusted comment:") {
+        let found = match text.trim_start().starts_with(COMMENT) {
             true => "a signature, a secret key or a damaged key",
             false => "something else",
         };
@@ -170,7 +178,8 @@ QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfN
         assert!(key.is_some());
         let file = format!("untrusted comment: minisign public key E7620F1842B4E81F\r\n{KEY}\r\n");
         assert_eq!(PublicKey::parse(&file), key);
-        for text in ["", "\n", "untrusted comment: x", &KEY[1..], LEGACY, SIGNATURE] {
+        let (two, other) = (format!("{file}{KEY}\n"), format!("trusted\n{KEY}"));
+        for text in [&two, &other, "", "\n", "untrusted comment: x", &KEY[1..], LEGACY, SIGNATURE] {
             assert_eq!(PublicKey::parse(text), None, "{text}");
         }
     }
