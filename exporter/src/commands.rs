@@ -1,7 +1,11 @@
 //! What the command accepts: an export, or what is done with bundles that exist.
 
 mod export;
+mod keygen;
+mod pack;
+mod password;
 mod progress;
+mod sign;
 mod verify;
 
 use std::fmt::Display;
@@ -9,17 +13,21 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
+use hilbert_exporter::staged::Form;
 use hilbert_exporter::{ErrorKind, Result};
-use hilbert_formats::Bundle;
+use hilbert_formats::{Bundle, PublicKey};
 
 use self::export::Export;
+use self::keygen::Keygen;
+use self::pack::Pack;
+use self::sign::Sign;
 use self::verify::Verify;
 
 /// Exports a trained HILBERT checkpoint to a bundle for the device.
 ///
 /// The bundle is opened with the runtime and, with --golden, compared with the reference before it takes its place.
 ///
-/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint or golden file unreadable or inconsistent,
+/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint, golden file or key unreadable or inconsistent,
 /// 6 internal fault, 7 output could not be written, 8 the bundle computes something else than the reference.
 #[derive(Debug, Parser)]
 #[command(
@@ -39,6 +47,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// Checks a bundle: hashes, graphs, certificate, every layer on this machine
     Verify(Verify),
+    /// Writes a bundle as one archive
+    Pack(Pack),
+    /// Writes a bundle as a folder
+    Unpack(Pack),
+    /// Signs a bundle: a signature of its manifest, as minisign makes it
+    Sign(Sign),
+    /// Makes a key pair to sign bundles with, as minisign does
+    Keygen(Keygen),
 }
 
 impl Arguments {
@@ -46,6 +62,10 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Box<dyn Display>> {
         match (self.command, self.export) {
             (Some(Command::Verify(arguments)), _) => Ok(Box::new(verify::verify(&arguments)?)),
+            (Some(Command::Pack(arguments)), _) => Ok(Box::new(arguments.run(Form::Archive)?)),
+            (Some(Command::Unpack(arguments)), _) => Ok(Box::new(arguments.run(Form::Folder)?)),
+            (Some(Command::Sign(arguments)), _) => Ok(Box::new(sign::sign(&arguments)?)),
+            (Some(Command::Keygen(arguments)), _) => Ok(Box::new(keygen::keygen(&arguments)?)),
             (None, Some(arguments)) => Ok(Box::new(export::export(arguments)?)),
             // clap asks for CHECKPOINT and OUT before it comes to this.
             (None, None) => Ok(Box::new("")),
@@ -55,9 +75,18 @@ impl Arguments {
 
 /// Opens a bundle that is given as an argument.
 fn open(path: &Path) -> Result<Bundle> {
+    open_trusted(path, &[])
+}
+
+/// Opens a bundle if one of the keys signed it; any bundle where no key is given.
+fn open_trusted(path: &Path, keys: &[String]) -> Result<Bundle> {
     let refused = |error: hilbert_formats::Error| ErrorKind::Runtime {
         stage: "opening it".into(),
         source: error.into(),
     };
-    Ok(Bundle::open(path).map_err(refused)?)
+    let key = |key: &String| Ok(PublicKey::from_argument(key).map_err(ErrorKind::TrustedKey)?);
+    let keys = keys.iter().map(key).collect::<Result<Vec<_>>>()?;
+    let opened =
+        if keys.is_empty() { Bundle::open(path) } else { Bundle::open_trusted(path, &keys) };
+    Ok(opened.map_err(refused)?)
 }

@@ -18,11 +18,12 @@ impl Error {
         &self.0
     }
 
-    /// Exit code: 3 bundle, 4 checkpoint or golden file, 6 internal fault, 7 output not written, 8 parity failed.
+    /// Exit code: 3 bundle, 4 checkpoint, golden file or key, 6 internal fault, 7 output not written, 8 parity failed.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self.kind() {
             ErrorKind::Runtime { source, .. } => source.code(),
+            ErrorKind::TrustedKey(error) => error.code(),
             ErrorKind::Read { .. }
             | ErrorKind::Json { .. }
             | ErrorKind::Schema { .. }
@@ -35,12 +36,17 @@ impl Error {
             | ErrorKind::Certificate { .. }
             | ErrorKind::GoldenTensor { .. }
             | ErrorKind::GoldenRecipe { .. }
+            | ErrorKind::SecretKey { .. }
+            | ErrorKind::Password { .. }
+            | ErrorKind::Comment { .. }
             | ErrorKind::Manifest { .. } => 4,
             ErrorKind::NoTensor { .. }
             | ErrorKind::NoGraph { .. }
             | ErrorKind::WeightShape { .. }
-            | ErrorKind::Evaluate { .. } => 6,
+            | ErrorKind::Evaluate { .. }
+            | ErrorKind::Minisign { .. } => 6,
             ErrorKind::Write { .. }
+            | ErrorKind::KeyExists { .. }
             | ErrorKind::TargetExists { .. }
             | ErrorKind::TargetNotBundle { .. } => 7,
             ErrorKind::Parity(_) | ErrorKind::SelfTest { .. } | ErrorKind::Gate { .. } => 8,
@@ -235,6 +241,48 @@ pub enum ErrorKind {
         path: PathBuf,
         /// What is there.
         found: String,
+    },
+    /// A key stands where one is to be written.
+    #[error("{path}: found a file, expected nothing there, for keys are never overwritten", path = path.display())]
+    KeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key to trust cannot be read or is none.
+    #[error(transparent)]
+    TrustedKey(hilbert_formats::Error),
+    /// A file is no secret key.
+    #[error("{path}: found {found}, expected a secret key of minisign", path = path.display())]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A password cannot be used.
+    #[error("password: found {found}, expected {expected}")]
+    Password {
+        /// What was given.
+        found: &'static str,
+        /// What may be given.
+        expected: &'static str,
+    },
+    /// The comment of a signature cannot be used.
+    #[error(
+        "comment: found {found}, expected one line of 1 to {} bytes without control characters",
+        crate::signing::MAX_COMMENT_BYTES
+    )]
+    Comment {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A key or a signature cannot be made, for which there is no reason but the system's random numbers.
+    #[error("internal fault: making {what}: {reason}")]
+    Minisign {
+        /// What was being made.
+        what: &'static str,
+        /// Why it failed.
+        reason: String,
     },
     /// The runtime refuses the bundle that was written.
     #[error("the runtime refuses the bundle at {stage}")]

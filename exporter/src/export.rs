@@ -146,7 +146,7 @@ pub fn export(
     let package = package.with_file(taps::FILE, taps)?;
     let package = package.with_file(CERTIFICATE, certificate.to_json().into())?;
     let staged = package.stage(target, options.force)?;
-    let model = verify::open(staged.folder())?;
+    let model = verify::open(staged.path())?;
     let weights = package.manifest().weights;
     let left_out = recipe.floats(&checkpoint.quantisable());
     // The golden file's set int8 is of one recipe; graphs of another are proven as floats.

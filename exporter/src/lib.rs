@@ -20,11 +20,14 @@ pub mod ledger;
 pub mod moe;
 pub mod onnx;
 pub mod package;
+pub mod packing;
 mod pattern;
 pub mod progress;
 pub mod quantize;
 pub mod recipe;
+pub mod signing;
 pub mod speech;
+pub mod staged;
 pub mod text;
 pub mod verify;
 

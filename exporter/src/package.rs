@@ -1,11 +1,9 @@
-//! Puts graphs, manifest, vocabulary and taps into one folder, whole or not at all.
+//! Graphs, manifest, vocabulary and taps of one bundle.
 //!
 //! The same checkpoint and options give the same bytes: nothing depends on time, machine or order of a hash.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::iter;
+use std::path::Path;
 
 use hilbert_formats::bundle::{Bundle, MANIFEST, sha256};
 use hilbert_formats::manifest::{
@@ -18,6 +16,7 @@ use crate::error::{ErrorKind, Result};
 use crate::fusion::{self, BLOCK, Modality};
 use crate::graph::Graph;
 use crate::recipe::Recipe;
+use crate::staged::{Form, Staged};
 use crate::{alignment, moe, speech, text};
 
 const VOCABULARY: &str = "vocab.txt";
@@ -150,74 +149,14 @@ impl Package {
         Ok(Bundle::from_owned(files).map_err(|source| ErrorKind::Manifest { source })?)
     }
 
-    /// Writes the bundle beside `target`; [`Staged::commit`] puts it there.
+    /// Writes the bundle beside the folder `target`; [`Staged::commit`] puts it there.
     ///
     /// # Errors
-    /// [`ErrorKind::TargetExists`] for a bundle without `force`; [`ErrorKind::TargetNotBundle`] for anything else that
-    /// exists, and for a bundle's folder with files that its manifest does not list; [`ErrorKind::Write`].
+    /// As [`Staged::new`].
     pub fn stage(&self, target: &Path, force: bool) -> Result<Staged> {
-        let replaces = replaceable(target, force)?;
-        let not_folder =
-            || ErrorKind::TargetNotBundle { path: target.into(), found: "no folder's name".into() };
-        let name = target.file_name().ok_or_else(not_folder)?.to_string_lossy();
-        let beside =
-            |end: &str| target.with_file_name(format!(".{name}.{}.{end}", std::process::id()));
-        let (folder, target) = (beside("partial"), target.to_path_buf());
-        let replaced = replaces.then(|| beside("replaced"));
-        if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(write_error(parent))?;
-        }
-        fs::create_dir(&folder).map_err(write_error(&folder))?;
-        let staged = Staged { folder, target, replaced };
-        for (name, bytes) in &self.files {
-            write(&staged.folder.join(name), bytes)?;
-        }
-        write(&staged.folder.join(MANIFEST), self.manifest.to_json().as_bytes())?;
-        Ok(staged)
-    }
-}
-
-/// A bundle that is written but not yet at its place. Dropped without [`Staged::commit`] it leaves nothing behind.
-#[derive(Debug)]
-pub struct Staged {
-    folder: PathBuf,
-    target: PathBuf,
-    replaced: Option<PathBuf>,
-}
-
-impl Staged {
-    /// Where the bundle is now.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Puts the bundle at its target by renaming; a bundle that stands there is removed after it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Write`]; a bundle that stood at the target is then back at its place.
-    pub fn commit(self) -> Result<()> {
-        if let Some(replaced) = &self.replaced {
-            fs::rename(&self.target, replaced).map_err(write_error(&self.target))?;
-        }
-        let renamed = fs::rename(&self.folder, &self.target).map_err(write_error(&self.target));
-        if let Some(replaced) = &self.replaced {
-            if renamed.is_err() {
-                fs::rename(replaced, &self.target).map_err(write_error(&self.target))?;
-            } else {
-                fs::remove_dir_all(replaced).map_err(write_error(replaced))?;
-            }
-        }
-        Ok(renamed?)
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if self.folder.exists() {
-            // A folder that cannot be removed stays: the error that led here says more than this one would.
-            drop(fs::remove_dir_all(&self.folder));
-        }
+        let manifest = (MANIFEST.to_owned(), self.manifest.to_json().into_bytes().into());
+        let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.into()));
+        Staged::new(iter::once(manifest).chain(files).map(Ok), Form::Folder, target, force)
     }
 }
 
@@ -281,43 +220,4 @@ fn file_entry(path: &str, bytes: &[u8]) -> FileEntry {
 fn checked(manifest: &Manifest) -> Result<Manifest> {
     Ok(Manifest::parse(manifest.to_json().as_bytes())
         .map_err(|source| ErrorKind::Manifest { source })?)
-}
-
-/// Whether a bundle stands at `target` that may be replaced; anything else there is an error.
-fn replaceable(target: &Path, force: bool) -> Result<bool> {
-    if fs::symlink_metadata(target).is_err() {
-        return Ok(false);
-    }
-    let other =
-        |found: &str| ErrorKind::TargetNotBundle { path: target.into(), found: found.into() };
-    let Ok(entries) = fs::read_dir(target) else { return Err(other("a file").into()) };
-    let manifest =
-        fs::read(target.join(MANIFEST)).map_err(|_| other("a folder without manifest.json"))?;
-    let manifest = Manifest::parse(&manifest)
-        .map_err(|e| other(&format!("a folder whose manifest is not valid ({e})")))?;
-    let mut listed: BTreeSet<_> = manifest.files.iter().map(|f| f.path.as_str()).collect();
-    listed.insert(MANIFEST);
-    for entry in entries {
-        let name = entry.map_err(write_error(target))?.file_name();
-        if !name.to_str().is_some_and(|n| listed.contains(n)) {
-            let found = format!(
-                "a bundle's folder with {}, which its manifest does not list",
-                name.display()
-            );
-            return Err(other(&found).into());
-        }
-    }
-    if force { Ok(true) } else { Err(ErrorKind::TargetExists { path: target.into() }.into()) }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = File::create_new(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    Ok(written.map_err(write_error(path))?)
-}
-
-fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> ErrorKind {
-    move |source| ErrorKind::Write { path: path.into(), source }
 }

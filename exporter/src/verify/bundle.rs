@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use hilbert_formats::Bundle;
+use hilbert_formats::escape::Escaped;
 use hilbert_formats::manifest::Weights;
+use hilbert_formats::signature::Signed;
 use hilbert_runtime::selftest::{Depth, SelfTest, selftest};
 
 use super::{Comparison, Comparisons, Golden, load, verify};
@@ -20,12 +22,25 @@ pub struct Verified {
     pub weights: Weights,
     /// Number of its files beside the manifest, and their bytes.
     pub files: (usize, u64),
+    /// Whose signature it carries.
+    pub signature: Signature,
     /// What it says of its decisions, of these very graphs; `None` where it carries no certificate.
     pub certificate: Option<Certificate>,
     /// Every layer on this machine.
     pub self_test: SelfTest,
     /// Every stage against the golden file, where one was given.
     pub comparisons: Option<Vec<Comparison>>,
+}
+
+/// What is known of a bundle's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signature {
+    /// It carries none.
+    None,
+    /// It carries one, and was opened without a key.
+    NotVerified,
+    /// It was opened with a key, which signed it.
+    Verified(Signed),
 }
 
 /// Checks a bundle: hashes, manifest, graphs, certificate, the self-test of every layer and, with `golden`, each stage.
@@ -43,6 +58,11 @@ pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verifie
             bytes += bundle.read(&file.path).map_err(|e| refused(e.into()))?.len() as u64;
         }
     }
+    let signature = match (bundle.signed(), bundle.read_signature()) {
+        (Some(signed), _) => Signature::Verified(signed.clone()),
+        (None, Ok(None)) => Signature::None,
+        (None, _) => Signature::NotVerified,
+    };
     let certificate = match bundle.has(CERTIFICATE) {
         false => None,
         true => {
@@ -70,13 +90,20 @@ pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verifie
     let comparisons = comparisons.transpose()?;
     let (name, weights) = (manifest.name.clone(), manifest.weights);
     let files = (manifest.files.len(), bytes);
-    Ok(Verified { name, weights, files, certificate, self_test, comparisons })
+    Ok(Verified { name, weights, files, signature, certificate, self_test, comparisons })
 }
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, (files, bytes)) = (&self.name, self.files);
         writeln!(f, "{name}: {files} files, {bytes} bytes, all as the manifest says")?;
+        match &self.signature {
+            Signature::None => writeln!(f, "not signed")?,
+            Signature::NotVerified => writeln!(f, "signed, not verified: no key was given")?,
+            Signature::Verified(Signed { key, comment }) => {
+                writeln!(f, "signed by key {key}: {}", Escaped(comment))?;
+            }
+        }
         match &self.certificate {
             Some(certificate) => write!(f, "{certificate}")?,
             None => writeln!(f, "no certificate")?,

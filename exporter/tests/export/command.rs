@@ -1,7 +1,9 @@
 //! The command `hilbert-export`: exit codes, and what goes to which stream.
 
 use std::ffi::OsStr;
-use std::process::{Command, Output};
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -9,7 +11,11 @@ use crate::tiny::Tiny;
 use crate::trained::{checkpoint, perturbed_golden};
 
 fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilbert-export")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hilbert-export"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -48,6 +54,87 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_bundle_is_packed_signed_and_verified_by_commands() {
+    let (tiny, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let tiny = tiny.path().to_str().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let names = ["bundle", "a.hilbert", "again", "maker", "other", "maker.key", "maker.pub"];
+    let [bundle, archive, again, maker, other, secret, public] = names.map(path);
+    let other_public = format!("{other}.pub");
+    let rows: [(&[&str], i32, &str); 25] = [
+        (&[tiny, &bundle], 0, "int8 weights"),
+        (&["pack", &bundle, &archive], 0, "all as the manifest says, in "),
+        (&["pack", &bundle, &archive], 7, "--force replaces it"),
+        (&["pack", &bundle, &archive, "--force"], 0, "tiny: "),
+        (&["pack", tiny, &again], 3, "manifest.json: found no such file"),
+        (&["pack", &bundle, &secret, "--weights", "f32"], 2, "--weights"),
+        (&["unpack", &archive, &again], 0, "tiny: "),
+        (&["unpack", &public, &again], 3, "manifest.json"),
+        (&["verify", &archive], 0, "\nnot signed\n"),
+        (&["verify", &archive, "--trusted-key", "none"], 4, "none: cannot be read"),
+        (&["keygen", &maker, "--no-password"], 0, "secret key  "),
+        (&["keygen", &maker, "--no-password"], 7, "keys are never overwritten"),
+        (&["keygen", &path("third")], 4, "password: found none, expected one on the terminal"),
+        (&["keygen", &other, "--no-password"], 0, "not encrypted"),
+        (&["verify", &archive, "--trusted-key", &public], 3, "found no signature"),
+        (&["verify", &archive, "--trusted-key", &secret], 4, "expected a public key"),
+        (&["sign", &archive, "--key", &secret], 0, "tiny: signed by key "),
+        (&["sign", &bundle, "--key", &secret, "--comment", "first"], 0, ": first\n"),
+        (&["sign", &bundle, "--key", &secret, "--comment", ""], 4, "comment: found an empty one"),
+        (&["sign", &bundle, "--key", &public], 4, "expected a secret key of minisign"),
+        (&["sign", &bundle], 2, "--key"),
+        (&["verify", &archive, "--trusted-key", &public], 0, "tiny, version 1\n"),
+        (&["verify", &bundle, "--trusted-key", &other_public], 3, "found a signature by key "),
+        (
+            &["verify", &bundle, "--trusted-key", &other_public, "--trusted-key", &public],
+            0,
+            "\nsigned by key ",
+        ),
+        (&["verify", &bundle], 0, "\nsigned, not verified: no key was given\n"),
+    ];
+    let mut wrong = Vec::new();
+    for (arguments, code, message) in rows {
+        let output = run(arguments);
+        let [stdout, stderr] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let (told, silent) = if code == 0 { (stdout, stderr) } else { (stderr, stdout) };
+        if output.status.code() != Some(code) || !told.contains(message) || !silent.is_empty() {
+            wrong.push(format!("{arguments:?}: {output:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_password_is_the_first_line_of_what_is_piped_in() {
+    let (tiny, folder) = (Tiny::new().written(), TempDir::new().unwrap());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [bundle, maker, secret] = ["bundle", "maker", "maker.key"].map(path);
+    run([tiny.path().to_str().unwrap(), &*bundle]);
+    let piped = |arguments: &[&str], input: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hilbert-export"));
+        command.args(arguments).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, error) = piped(&["keygen", &maker], "\n");
+    assert!(
+        code == 4 && error.contains("found an empty one, expected one, or --no-pass"),
+        "{error}"
+    );
+    assert!(!fs::exists(&secret).unwrap());
+    assert_eq!(piped(&["keygen", &maker], "pass word\r\nmore\n"), (0, String::new()));
+    let sign = ["sign", &*bundle, "--key", &*secret];
+    let (code, error) = piped(&sign, "password\n");
+    assert!(code == 4 && error.contains("found one that does not open the key"), "{error}");
+    let (code, error) = piped(&sign, "");
+    assert!(code == 4 && error.contains("password: found none"), "{error}");
+    assert_eq!(piped(&sign, "pass word"), (0, String::new()));
 }
 
 #[test]

@@ -32,13 +32,8 @@ pub(crate) struct Classify {
     #[arg(long, value_name = "FILE")]
     pub(crate) transcript: Option<PathBuf>,
 
-    #[cfg_attr(
-        feature = "default-bundle",
-        doc = "Folder of a bundle, in place of the built-in one."
-    )]
-    #[cfg_attr(not(feature = "default-bundle"), doc = "Folder of a bundle.")]
-    #[arg(long, value_name = "DIR", required = !cfg!(feature = "default-bundle"))]
-    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
 
     /// Read this channel of the recording alone, counted from 1. Without it all channels are mixed.
     #[arg(long, value_name = "N", requires = "recording", value_parser = clap::value_parser!(u16).range(1..))]
@@ -59,17 +54,27 @@ pub(crate) struct SelfTest {
     #[arg(long)]
     pub(crate) layers: bool,
 
-    #[cfg_attr(
-        feature = "default-bundle",
-        doc = "Folder of a bundle, in place of the built-in one."
-    )]
-    #[cfg_attr(not(feature = "default-bundle"), doc = "Folder of a bundle.")]
-    #[arg(long, value_name = "DIR", required = !cfg!(feature = "default-bundle"))]
-    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
 
     /// A table for people, or JSON (schema `hilbert.selftest/1`) for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelChoice {
+    #[cfg_attr(
+        feature = "default-bundle",
+        doc = "Folder or archive of a bundle, in place of the built-in one."
+    )]
+    #[cfg_attr(not(feature = "default-bundle"), doc = "Folder or archive of a bundle.")]
+    #[arg(long, value_name = "BUNDLE", required = !cfg!(feature = "default-bundle"))]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Public key of minisign that must have signed the bundle, or the key's file; of several, one of them.
+    #[arg(long, value_name = "FILE|BASE64", requires = "model")]
+    pub(crate) trusted_key: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,6 +94,8 @@ Examples:
     hilbert classify call.wav --channel 2 --format json
   Another model:
     hilbert classify session.wav --model path/to/bundle
+  Another model, if this key signed it:
+    hilbert classify session.wav --model model.hilbert --trusted-key maker.pub
 
 Results go to standard output, all else to standard error. Nothing is sent anywhere.";
 
@@ -96,7 +103,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   2  the command line is wrong
-  3  the bundle is missing, corrupt or incompatible
+  3  the bundle is missing, corrupt, incompatible or not signed by a trusted key
   4  the input cannot be read or is not supported
   5  a limit of memory or time would be exceeded
   6  internal fault

@@ -1,11 +1,9 @@
 //! `hilbert classify`: from arguments to the text of the result.
 
-use std::path::Path;
-
-use hilbert_formats::Bundle;
+use hilbert_formats::{Bundle, PublicKey};
 use hilbert_runtime::{Classifier, Model, Options};
 
-use crate::arguments::{Classify, Format};
+use crate::arguments::{Classify, Format, ModelChoice};
 use crate::failure::Failure;
 use crate::printing::escape_json;
 use crate::report::Report;
@@ -14,7 +12,7 @@ pub(crate) fn classify(arguments: &Classify) -> Result<String, Failure> {
     let mut options = Options::default();
     options.channel = arguments.channel;
     options.stats = arguments.stats;
-    let model = Model::from_bundle(&open_bundle(arguments.model.as_deref())?)?;
+    let model = Model::from_bundle(&open_bundle(&arguments.model)?)?;
     let classification = Classifier::new(model)?.classify_file(
         arguments.recording.as_deref(),
         arguments.transcript.as_deref(),
@@ -29,14 +27,20 @@ pub(crate) fn classify(arguments: &Classify) -> Result<String, Failure> {
     }
 }
 
-/// The bundle in the folder, or the one that is built in.
-pub(crate) fn open_bundle(folder: Option<&Path>) -> hilbert_runtime::Result<Bundle> {
-    if let Some(folder) = folder {
-        return Ok(Bundle::open(folder)?);
+/// The bundle that was chosen, or the one that is built in.
+pub(crate) fn open_bundle(choice: &ModelChoice) -> hilbert_runtime::Result<Bundle> {
+    let ModelChoice { model, trusted_key } = choice;
+    if let Some(path) = model {
+        let keys = trusted_key.iter().map(|key| PublicKey::from_argument(key));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        return Ok(match keys.is_empty() {
+            true => Bundle::open(path)?,
+            false => Bundle::open_trusted(path, &keys)?,
+        });
     }
     #[cfg(feature = "default-bundle")]
     let files = hilbert_models::default_bundle();
-    #[cfg(not(feature = "default-bundle"))] // then the arguments require a folder
+    #[cfg(not(feature = "default-bundle"))] // then the arguments require a bundle
     let files = &[];
     Ok(Bundle::from_files(files)?)
 }

@@ -13,7 +13,7 @@ use crate::printing::escape_json;
 /// The result as text, and the first layer that is under the threshold.
 pub(crate) fn selftest(arguments: &Arguments) -> Result<(String, Option<Failure>), Failure> {
     let depth = if arguments.layers { Depth::Layers } else { Depth::Outputs };
-    let test = run(&open_bundle(arguments.model.as_deref())?, depth)?;
+    let test = run(&open_bundle(&arguments.model)?, depth)?;
     let text = match arguments.format {
         Format::Text => Report(&test).to_string(),
         Format::Json => match serde_json::to_string_pretty(&test) {

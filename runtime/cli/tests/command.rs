@@ -6,3 +6,4 @@ mod classify;
 mod failures;
 mod process;
 mod selftest;
+mod signed;

@@ -53,6 +53,7 @@ fn a_wrong_command_line_is_code_2() {
         row(2, &["<REC.wav>"], &["classify", "--transcript", srt, "--channel", "1"]),
         row(2, &["--transcript"], &["classify", wav, "--transcript"]),
         row(2, &["'xml'"], &["selftest", "--format", "xml"]),
+        row(2, &["--model <BUNDLE>"], &["selftest", "--trusted-key", "maker.pub"]),
     ]);
 }
 
@@ -161,7 +162,7 @@ fn help_and_version_go_to_standard_output() {
                 "Examples:",
                 "--transcript session.srt",
                 "[REC.wav]",
-                "--model <DIR>",
+                "--model <BUNDLE>",
                 "[default: text]",
             ],
         ),

@@ -1,15 +1,20 @@
-//! A bundle: `manifest.json` and the files that it lists, in a folder or embedded in the program.
+//! A bundle: `manifest.json` and the files that it lists, in a folder, in an archive or embedded in the program.
+
+mod archive;
+mod store;
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Formatter};
-use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, ErrorKind, FileProblem, Result, file_name};
+use self::archive::Archive;
+use self::store::Store;
+use crate::error::{Error, ErrorKind, FileProblem, Result};
 use crate::manifest::{FileEntry, MAX_MANIFEST_BYTES, Manifest};
+use crate::signature::{self, MAX_SIGNATURE_BYTES, PublicKey, SIGNATURE, Signed};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
@@ -18,30 +23,53 @@ pub const MANIFEST: &str = "manifest.json";
 pub struct Bundle {
     manifest: Manifest,
     manifest_sha256: String,
+    signed: Option<Signed>,
     store: Store,
 }
 
-enum Store {
-    Folder(PathBuf),
-    Memory(Vec<(String, Cow<'static, [u8]>)>),
-}
-
 impl Bundle {
-    /// Opens the bundle in the folder `dir`: reads and checks the manifest, and looks at the size of every file.
+    /// Opens the bundle at `path`, a folder or an archive: reads and checks the manifest, and looks at the size of every file.
     ///
-    /// Files that the manifest does not list are ignored.
+    /// Of an archive the headers are read now, and each file where it lies when it is asked for. Files that the manifest does
+    /// not list are ignored in a folder and refused in an archive. A signature is not looked at.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`] if the manifest or a file that is not optional is missing, or a file has another size than
-    /// the manifest states; [`ErrorKind::Manifest`], [`ErrorKind::ManifestSchema`] or [`ErrorKind::ManifestSyntax`] if
-    /// the manifest is wrong.
-    pub fn open(dir: &Path) -> Result<Self> {
-        let path = dir.join(MANIFEST);
-        let size =
-            regular_file_size(&path).map_err(|problem| bundle_error(file_name(&path), problem))?;
-        let bytes = read_at_most(&path, size, MAX_MANIFEST_BYTES)
-            .map_err(|cause| bundle_error(file_name(&path), FileProblem::Io { cause }))?;
-        Self::new(&bytes, Store::Folder(dir.to_owned()))
+    /// [`ErrorKind::Bundle`] if the manifest or a file that is not optional is missing, a file has another size than
+    /// the manifest states, or an archive is not of its form; [`ErrorKind::Manifest`], [`ErrorKind::ManifestSchema`] or
+    /// [`ErrorKind::ManifestSyntax`] if the manifest is wrong.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(Store::open(path)?, None)
+    }
+
+    /// Opens the bundle at `path` if one of the keys `trusted` signed it. Nothing of it is parsed before that is proven, but
+    /// the headers of an archive.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`], and [`ErrorKind::Bundle`] with [`FileProblem::Unsigned`], [`FileProblem::SignedBy`],
+    /// [`FileProblem::Forged`] or [`FileProblem::Content`] for a signature that is missing, another's, of something else or
+    /// none. Without a key no bundle is trusted.
+    pub fn open_trusted(path: &Path, trusted: &[PublicKey]) -> Result<Self> {
+        Self::new(Store::open(path)?, Some(trusted))
+    }
+
+    /// A bundle in an archive in memory, such as flash that can be addressed. [`Bundle::read`] borrows from bytes that are
+    /// borrowed, and copies a file from bytes that are owned.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn from_archive(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        Self::new(Store::Archive(Archive::in_memory(bytes.into())?), None)
+    }
+
+    /// A bundle in an archive in memory, if one of the keys `trusted` signed it.
+    ///
+    /// # Errors
+    /// As [`Bundle::open_trusted`].
+    pub fn from_archive_trusted(
+        bytes: impl Into<Cow<'static, [u8]>>,
+        trusted: &[PublicKey],
+    ) -> Result<Self> {
+        Self::new(Store::Archive(Archive::in_memory(bytes.into())?), Some(trusted))
     }
 
     /// A bundle whose files are embedded, named as in the manifest; one of them is [`MANIFEST`].
@@ -50,7 +78,7 @@ impl Bundle {
     /// As [`Bundle::open`], and [`FileProblem::Duplicate`] for a name that stands twice.
     pub fn from_files(files: &[(&str, &'static [u8])]) -> Result<Self> {
         let file = |&(name, bytes): &(&str, &'static [u8])| (name.to_owned(), bytes.into());
-        Self::in_memory(files.iter().map(file).collect())
+        Self::new(Store::in_memory(files.iter().map(file).collect())?, None)
     }
 
     /// A bundle whose files are in memory, named as in the manifest; one of them is [`MANIFEST`].
@@ -58,33 +86,48 @@ impl Bundle {
     /// # Errors
     /// As [`Bundle::from_files`].
     pub fn from_owned(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
-        Self::in_memory(files.into_iter().map(|(name, bytes)| (name, bytes.into())).collect())
+        let files = files.into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
+        Self::new(Store::in_memory(files)?, None)
     }
 
-    fn in_memory(files: Vec<(String, Cow<'static, [u8]>)>) -> Result<Self> {
-        for (i, (name, _)) in files.iter().enumerate() {
-            if files[..i].iter().any(|(other, _)| other == name) {
-                return Err(bundle_error(name.clone(), FileProblem::Duplicate));
+    fn new(store: Store, trusted: Option<&[PublicKey]>) -> Result<Self> {
+        let error = |name: &str, problem| bundle_error(store.shown(name), problem);
+        let manifest =
+            store.read(MANIFEST, MAX_MANIFEST_BYTES).map_err(|problem| error(MANIFEST, problem))?;
+        let signed = match trusted {
+            Some(trusted) => {
+                let signed = match store.read(SIGNATURE, MAX_SIGNATURE_BYTES) {
+                    Ok(signature) => signature::verify(&manifest, &signature, trusted),
+                    Err(FileProblem::Missing) => {
+                        Err(FileProblem::Unsigned { expected: signature::names(trusted) })
+                    }
+                    Err(problem) => Err(problem),
+                };
+                Some(signed.map_err(|problem| error(SIGNATURE, problem))?)
             }
-        }
-        let Some((_, manifest)) = files.iter().find(|(name, _)| name == MANIFEST).cloned() else {
-            return Err(bundle_error(MANIFEST.to_owned(), FileProblem::Missing));
+            None => None,
         };
-        Self::new(&manifest, Store::Memory(files))
+        let manifest_sha256 = sha256(&manifest);
+        let manifest = Manifest::parse(&manifest)?;
+        let bundle = Self { manifest, manifest_sha256, signed, store };
+        bundle.check_files()?;
+        Ok(bundle)
     }
 
-    fn new(manifest: &[u8], store: Store) -> Result<Self> {
-        let bundle =
-            Self { manifest: Manifest::parse(manifest)?, manifest_sha256: sha256(manifest), store };
-        for entry in &bundle.manifest.files {
-            match bundle.size(&entry.path) {
+    fn check_files(&self) -> Result<()> {
+        let known = |name: &str| matches!(name, MANIFEST | SIGNATURE) || self.entry(name).is_some();
+        if let Some(name) = self.store.unlisted(known) {
+            return Err(self.error(name, FileProblem::NotListed));
+        }
+        for entry in &self.manifest.files {
+            match self.store.size(&entry.path) {
                 Ok(found) if found == entry.bytes => {}
-                Ok(found) => return Err(bundle.wrong_size(entry, found)),
+                Ok(found) => return Err(self.wrong_size(entry, found)),
                 Err(FileProblem::Missing) if entry.optional => {}
-                Err(problem) => return Err(bundle_error(bundle.shown(&entry.path), problem)),
+                Err(problem) => return Err(self.error(&entry.path, problem)),
             }
         }
-        Ok(bundle)
+        Ok(())
     }
 
     /// The manifest.
@@ -100,10 +143,16 @@ impl Bundle {
         &self.manifest_sha256
     }
 
+    /// Who signed the bundle; nobody that is known of where it was opened without a key.
+    #[must_use]
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
+    }
+
     /// Whether the file `name` is listed and there; one that is not optional always is, unless it was removed since.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.manifest.files.iter().any(|entry| entry.path == name) && self.size(name).is_ok()
+        self.entry(name).is_some() && self.store.size(name).is_ok()
     }
 
     /// Reads the file `name`, and checks its size and SHA-256 each time.
@@ -111,66 +160,75 @@ impl Bundle {
     /// # Errors
     /// [`ErrorKind::Bundle`] if it is not listed or missing, cannot be read, or is not what the manifest says.
     pub fn read(&self, name: &str) -> Result<Cow<'static, [u8]>> {
-        let error = |problem| bundle_error(self.shown(name), problem);
-        let entry = self.manifest.files.iter().find(|entry| entry.path == name);
-        let entry = entry.ok_or_else(|| error(FileProblem::NotListed))?;
-        let found = self.size(name).map_err(error)?;
+        let error = |problem| self.error(name, problem);
+        let entry = self.entry(name).ok_or_else(|| error(FileProblem::NotListed))?;
+        let found = self.store.size(name).map_err(error)?;
         if found != entry.bytes {
             return Err(self.wrong_size(entry, found));
         }
-        let bytes: Cow<'static, [u8]> = match &self.store {
-            Store::Folder(dir) => read_at_most(&dir.join(name), entry.bytes, entry.bytes)
-                .map_err(|cause| error(FileProblem::Io { cause }))?
-                .into(),
-            Store::Memory(files) => files
-                .iter()
-                .find(|file| file.0 == name)
-                .map(|file| file.1.clone())
-                .unwrap_or_default(),
-        };
+        let bytes = self.store.read(name, entry.bytes).map_err(error)?;
         // It may have changed since its size was asked for.
         if bytes.len() as u64 != entry.bytes {
             return Err(self.wrong_size(entry, bytes.len() as u64));
         }
+        self.with_sha256(name, bytes, &entry.sha256)
+    }
+
+    /// Reads `manifest.json` as it is stored, which is what a signature is of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if it cannot be read, or is no longer what was opened.
+    pub fn read_manifest(&self) -> Result<Cow<'static, [u8]>> {
+        let bytes = self.store.read(MANIFEST, MAX_MANIFEST_BYTES);
+        let bytes = bytes.map_err(|problem| self.error(MANIFEST, problem))?;
+        self.with_sha256(MANIFEST, bytes, &self.manifest_sha256)
+    }
+
+    /// Reads the signature, if there is one. It proves nothing before it is verified.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if it is there and cannot be read, or is too large.
+    pub fn read_signature(&self) -> Result<Option<Cow<'static, [u8]>>> {
+        match self.store.read(SIGNATURE, MAX_SIGNATURE_BYTES) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(FileProblem::Missing) => Ok(None),
+            Err(problem) => Err(self.error(SIGNATURE, problem)),
+        }
+    }
+
+    fn entry(&self, name: &str) -> Option<&FileEntry> {
+        self.manifest.files.iter().find(|entry| entry.path == name)
+    }
+
+    fn with_sha256(
+        &self,
+        name: &str,
+        bytes: Cow<'static, [u8]>,
+        expected: &str,
+    ) -> Result<Cow<'static, [u8]>> {
         let found = sha256(&bytes);
-        if found != entry.sha256 {
-            return Err(error(FileProblem::Sha256 { found, expected: entry.sha256.clone() }));
-        }
-        Ok(bytes)
-    }
-
-    fn size(&self, name: &str) -> std::result::Result<u64, FileProblem> {
-        match &self.store {
-            Store::Folder(dir) => regular_file_size(&dir.join(name)),
-            Store::Memory(files) => {
-                let file = files.iter().find(|file| file.0 == name);
-                file.map(|file| file.1.len() as u64).ok_or(FileProblem::Missing)
-            }
-        }
-    }
-
-    /// The file's path, or its name where it is in memory.
-    fn shown(&self, name: &str) -> String {
-        match &self.store {
-            Store::Folder(dir) => file_name(&dir.join(name)),
-            Store::Memory(_) => name.to_owned(),
+        if found == expected {
+            Ok(bytes)
+        } else {
+            let expected = expected.to_owned();
+            Err(self.error(name, FileProblem::Sha256 { found, expected }))
         }
     }
 
     fn wrong_size(&self, entry: &FileEntry, found: u64) -> Error {
-        bundle_error(self.shown(&entry.path), FileProblem::Size { found, expected: entry.bytes })
+        self.error(&entry.path, FileProblem::Size { found, expected: entry.bytes })
+    }
+
+    fn error(&self, name: &str, problem: FileProblem) -> Error {
+        bundle_error(self.store.shown(name), problem)
     }
 }
 
 impl Debug for Bundle {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let store = match &self.store {
-            Store::Folder(dir) => format!("{}", dir.display()),
-            Store::Memory(files) => format!("{} files in memory", files.len()),
-        };
         f.debug_struct("Bundle")
             .field("name", &self.manifest.name)
-            .field("store", &store)
+            .field("store", &self.store.description())
             .finish_non_exhaustive()
     }
 }
@@ -191,20 +249,10 @@ fn bundle_error(file: String, problem: FileProblem) -> Error {
     ErrorKind::Bundle { file, problem }.into()
 }
 
-/// Asked before a file is opened, because opening a pipe may wait for ever.
-fn regular_file_size(path: &Path) -> std::result::Result<u64, FileProblem> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-        Ok(_) => Err(FileProblem::NotAFile),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(FileProblem::Missing),
-        Err(cause) => Err(FileProblem::Io { cause }),
-    }
-}
-
 /// Reads at most one byte more than `limit`, into a buffer for `expected` bytes.
-fn read_at_most(path: &Path, expected: u64, limit: u64) -> io::Result<Vec<u8>> {
+fn read_at_most(file: impl Read, expected: u64, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(usize::try_from(expected.min(limit)).unwrap_or(usize::MAX))?;
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

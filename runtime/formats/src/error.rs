@@ -37,7 +37,8 @@ impl Error {
             ErrorKind::Io { .. }
             | ErrorKind::Directory { .. }
             | ErrorKind::Wav { .. }
-            | ErrorKind::Transcript { .. } => 4,
+            | ErrorKind::Transcript { .. }
+            | ErrorKind::PublicKey { .. } => 4,
             ErrorKind::Limit { .. } => 5,
             ErrorKind::Internal { .. } => 6,
         }
@@ -95,6 +96,14 @@ pub enum ErrorKind {
         what: &'static str,
         /// How much is read at most.
         limit: u64,
+    },
+    /// A key to trust is none.
+    #[error("{}: found {found}, expected a public key of minisign", Escaped(file))]
+    PublicKey {
+        /// Path of the key, or the key itself as it was given.
+        file: String,
+        /// What it is.
+        found: &'static str,
     },
     /// A file of a bundle is not what the manifest says.
     #[error("bundle file {}: {problem}", Escaped(file))]

@@ -23,6 +23,7 @@ pub use self::graphs::{Dtype, GraphEntry, RowWidths, TensorEntry, Tensors};
 pub use self::stages::{Audio, Experts, Features, Fusion, Segmentation, Text};
 pub use self::tasks::{Calibration, CalibrationSet, Task, TaskKind};
 use crate::error::{Error, ErrorKind, FileProblem, Result};
+use crate::{bundle, signature};
 
 /// The schema this crate reads and writes.
 pub const SCHEMA: &str = "hilbert.bundle/1";
@@ -206,8 +207,15 @@ impl Manifest {
             let expected =
                 "1 to 128 characters of [A-Za-z0-9._-], the first no dot or dash, and no folder";
             check::require(plain, &at, &file.path, expected)?;
-            let reserved = file.path.eq_ignore_ascii_case("manifest.json");
-            check::require(!reserved, &at, &file.path, "a file beside the manifest")?;
+            let reserved = [bundle::MANIFEST, signature::SIGNATURE]
+                .iter()
+                .any(|name| file.path.eq_ignore_ascii_case(name));
+            check::require(
+                !reserved,
+                &at,
+                &file.path,
+                "a file beside the manifest and its signature",
+            )?;
             // Some file systems do not tell case.
             let unique =
                 self.files[..i].iter().all(|other| !other.path.eq_ignore_ascii_case(&file.path));

@@ -33,15 +33,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the bundle in the folder `dir`.
+    /// Loads the bundle at `path`, a folder or an archive. [`Bundle::open_trusted`] opens one that must be signed.
     ///
     /// # Errors
     /// Code 3, when the bundle is missing, corrupt or incompatible.
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::from_bundle(&Bundle::open(dir.as_ref())?)
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_bundle(&Bundle::open(path.as_ref())?)
     }
 
-    /// Loads a bundle, from a folder or embedded in the program.
+    /// Loads a bundle, from a folder, from an archive or embedded in the program.
     ///
     /// # Errors
     /// Code 3: [`ErrorKind::Formats`] for a file that is missing or differs from the manifest, [`ErrorKind::GraphLoad`] and

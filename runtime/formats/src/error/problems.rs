@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::escape::{Escaped, FourCc};
+use crate::signature::KeyId;
 use crate::wav::{MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE};
 
 /// Why a recording cannot be used.
@@ -163,7 +164,7 @@ pub enum FileProblem {
     /// The manifest does not list it.
     #[error("found no entry in the manifest, expected one")]
     NotListed,
-    /// Two embedded files have the same name.
+    /// Two embedded files, or two files of an archive, have the same name.
     #[error("found two files of this name, expected one")]
     Duplicate,
     /// It has another size.
@@ -197,6 +198,38 @@ pub enum FileProblem {
         found: String,
         /// What it may hold.
         expected: String,
+    },
+    /// An archive is not of the form that a bundle's has.
+    #[error("found {}, expected {} (at byte {at})", Escaped(found), Escaped(expected))]
+    Archive {
+        /// Offset of what is wrong, bytes from the start of the archive.
+        at: u64,
+        /// What is there.
+        found: String,
+        /// What may be there.
+        expected: String,
+    },
+    /// The bundle is not signed.
+    #[error("found no signature, expected one by key {expected}")]
+    Unsigned {
+        /// The trusted keys.
+        expected: String,
+    },
+    /// The signature is by a key that is not trusted.
+    #[error("found a signature by key {found}, expected one by key {expected}")]
+    SignedBy {
+        /// The key that the signature names.
+        found: KeyId,
+        /// The trusted keys.
+        expected: String,
+    },
+    /// The signature names a trusted key, and that key did not sign this manifest, or not with this comment.
+    #[error(
+        "found a signature that key {key} did not give to this manifest and comment, expected one that it did"
+    )]
+    Forged {
+        /// The key that the signature names.
+        key: KeyId,
     },
     /// The operating system could not read it.
     #[error("cannot be read: {cause}")]
