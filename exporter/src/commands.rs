@@ -1,7 +1,9 @@
 //! What the command accepts: an export, or what is done with bundles that exist.
 
 mod export;
+mod inspect;
 mod keygen;
+mod output;
 mod pack;
 mod password;
 mod progress;
@@ -18,6 +20,7 @@ use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::{Bundle, PublicKey};
 
 use self::export::Export;
+use self::inspect::Inspect;
 use self::keygen::Keygen;
 use self::pack::Pack;
 use self::sign::Sign;
@@ -27,8 +30,8 @@ use self::verify::Verify;
 ///
 /// The bundle is opened with the runtime and, with --golden, compared with the reference before it takes its place.
 ///
-/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint, golden file or key unreadable or inconsistent,
-/// 6 internal fault, 7 output could not be written, 8 the bundle computes something else than the reference.
+/// Exit codes: 0 ok, 2 usage, 3 the runtime refuses the bundle, 4 checkpoint, list, golden file or key unreadable or
+/// inconsistent, 6 internal fault, 7 output could not be written, 8 the bundle computes something else than the reference.
 #[derive(Debug, Parser)]
 #[command(
     name = "hilbert-export",
@@ -47,6 +50,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Checks a bundle: hashes, graphs, certificate, every layer on this machine
     Verify(Verify),
+    /// Tells what a bundle is: model, stages, tasks, and how each graph is stored
+    Inspect(Inspect),
     /// Writes a bundle as one archive
     Pack(Pack),
     /// Writes a bundle as a folder
@@ -62,6 +67,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Box<dyn Display>> {
         match (self.command, self.export) {
             (Some(Command::Verify(arguments)), _) => Ok(Box::new(verify::verify(&arguments)?)),
+            (Some(Command::Inspect(arguments)), _) => inspect::inspect(&arguments),
             (Some(Command::Pack(arguments)), _) => Ok(Box::new(arguments.run(Form::Archive)?)),
             (Some(Command::Unpack(arguments)), _) => Ok(Box::new(arguments.run(Form::Folder)?)),
             (Some(Command::Sign(arguments)), _) => Ok(Box::new(sign::sign(&arguments)?)),
@@ -81,7 +87,7 @@ fn open(path: &Path) -> Result<Bundle> {
 /// Opens a bundle if one of the keys signed it; any bundle where no key is given.
 fn open_trusted(path: &Path, keys: &[String]) -> Result<Bundle> {
     let refused = |error: hilbert_formats::Error| ErrorKind::Runtime {
-        stage: "opening it".into(),
+        stage: format!("opening {}", path.display()),
         source: error.into(),
     };
     let key = |key: &String| Ok(PublicKey::from_argument(key).map_err(ErrorKind::TrustedKey)?);

@@ -25,7 +25,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
     let map = format!("{tiny}/config.json");
-    let rows: [(&[&str], i32, &str); 11] = [
+    let rows: [(&[&str], i32, &str); 14] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -41,6 +41,9 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         (&["verify", out], 0, ""),
         (&["verify", tiny], 3, "manifest.json"),
         (&["verify"], 2, "<BUNDLE>"),
+        (&["inspect", out], 0, ""),
+        (&["inspect", out, "--json"], 0, ""),
+        (&["inspect", tiny], 3, "manifest.json: found no such file, expected one"),
     ];
     let mut wrong = Vec::new();
     for (arguments, code, message) in rows {

@@ -11,6 +11,7 @@ mod external;
 mod gate;
 mod graphs;
 mod hugging_face;
+mod inspect;
 mod ledger;
 mod moe;
 mod names;
