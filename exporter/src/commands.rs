@@ -1,5 +1,6 @@
 //! What the command accepts: an export, or what is done with bundles that exist.
 
+mod diff;
 mod export;
 mod inspect;
 mod keygen;
@@ -11,7 +12,7 @@ mod sign;
 mod verify;
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +20,7 @@ use hilbert_exporter::staged::Form;
 use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::{Bundle, PublicKey};
 
+use self::diff::Diff;
 use self::export::Export;
 use self::inspect::Inspect;
 use self::keygen::Keygen;
@@ -52,6 +54,10 @@ enum Command {
     Verify(Verify),
     /// Tells what a bundle is: model, stages, tasks, and how each graph is stored
     Inspect(Inspect),
+    /// Tells what changed from one bundle to another, and which documents change class
+    ///
+    /// Exit code 0 whether or not anything did.
+    Diff(Diff),
     /// Writes a bundle as one archive
     Pack(Pack),
     /// Writes a bundle as a folder
@@ -68,6 +74,7 @@ impl Arguments {
         match (self.command, self.export) {
             (Some(Command::Verify(arguments)), _) => Ok(Box::new(verify::verify(&arguments)?)),
             (Some(Command::Inspect(arguments)), _) => inspect::inspect(&arguments),
+            (Some(Command::Diff(arguments)), _) => diff::diff(arguments),
             (Some(Command::Pack(arguments)), _) => Ok(Box::new(arguments.run(Form::Archive)?)),
             (Some(Command::Unpack(arguments)), _) => Ok(Box::new(arguments.run(Form::Folder)?)),
             (Some(Command::Sign(arguments)), _) => Ok(Box::new(sign::sign(&arguments)?)),
@@ -77,6 +84,13 @@ impl Arguments {
             (None, None) => Ok(Box::new("")),
         }
     }
+}
+
+/// The path of a bundle with `.cache` behind it: where what the encoders made of recordings is kept.
+fn cache_of(bundle: &Path) -> PathBuf {
+    let mut path = bundle.as_os_str().to_owned();
+    path.push(".cache");
+    path.into()
 }
 
 /// Opens a bundle that is given as an argument.

@@ -10,6 +10,7 @@ pub mod calibration;
 pub mod certificate;
 pub mod checkpoint;
 pub mod constants;
+pub mod diff;
 pub mod error;
 pub mod evaluate;
 pub mod export;
@@ -34,6 +35,7 @@ pub mod text;
 pub mod verify;
 
 pub use crate::checkpoint::{Checkpoint, Names};
+pub use crate::diff::{Difference, diff};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::export::{CalibrationOptions, GateOptions, Options, Report, export};
 pub use crate::inspect::{Inspection, inspect};

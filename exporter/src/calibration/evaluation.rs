@@ -42,18 +42,33 @@ impl<'a> Evaluation<'a> {
         cache: &'a Path,
         progress: Progress<'a>,
     ) -> Result<Self> {
-        let mut loaded = Loaded::default();
-        let form = Form::new(bundle, &mut loaded)?;
-        let cache = Cache::new(cache);
-        let features = encoded(&cache, &form, list, progress)?;
-        let documents = draw(&features, count);
-        if documents.len() < count {
-            let (found, recordings) = (documents.len(), list.entries().len());
+        let evaluation = Self::up_to(bundle, list, count, cache, progress)?;
+        let (found, recordings) = (evaluation.documents.len(), list.entries().len());
+        if found < count {
             let problem = format!(
                 "found {found} different documents in {recordings} recordings, expected {count}; --documents asks for fewer"
             );
             return Err(too_few(list, problem).into());
         }
+        Ok(evaluation)
+    }
+
+    /// The same with as many documents as the list gives, where these are fewer.
+    ///
+    /// # Errors
+    /// Whatever keeps a recording from being read.
+    pub fn up_to(
+        bundle: &Bundle,
+        list: &'a List,
+        count: usize,
+        cache: &'a Path,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
+        let mut loaded = Loaded::default();
+        let form = Form::new(bundle, &mut loaded)?;
+        let cache = Cache::new(cache);
+        let features = encoded(&cache, &form, list, progress)?;
+        let documents = draw(&features, count);
         let decided = decide_all(&form, &features, &documents)?;
         let extents = extents(&form, &features);
         let manifest = form.manifest;

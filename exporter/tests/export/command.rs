@@ -25,7 +25,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
     let map = format!("{tiny}/config.json");
-    let rows: [(&[&str], i32, &str); 14] = [
+    let rows: [(&[&str], i32, &str); 20] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -44,6 +44,12 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         (&["inspect", out], 0, ""),
         (&["inspect", out, "--json"], 0, ""),
         (&["inspect", tiny], 3, "manifest.json: found no such file, expected one"),
+        (&["diff", out, out], 0, ""),
+        (&["diff", out, out, "--json"], 0, ""),
+        (&["diff", out, tiny], 3, "manifest.json: found no such file, expected one"),
+        (&["diff", out, out, "--calibration", "none"], 4, "none: cannot be read"),
+        (&["diff", out, out, "--documents", "5"], 2, "--calibration"),
+        (&["diff", out], 2, "<NEW>"),
     ];
     let mut wrong = Vec::new();
     for (arguments, code, message) in rows {

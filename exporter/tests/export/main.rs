@@ -7,6 +7,7 @@ mod bundles;
 mod checkpoints;
 mod command;
 mod damage;
+mod diff;
 mod external;
 mod gate;
 mod graphs;
