@@ -34,6 +34,8 @@ pub struct Inspection {
     schema: &'static str,
     /// SHA-256 of `manifest.json`, which identifies the bundle.
     pub manifest_sha256: String,
+    /// Whether it carries a signature, which is not verified here.
+    pub signed: bool,
     /// Bytes of all files, the manifest not counted.
     pub bytes: u64,
     /// How the weights are stored, whatever the manifest says of them.
@@ -131,6 +133,7 @@ pub fn inspect(bundle: &Bundle) -> Result<Inspection> {
     Ok(Inspection {
         schema: SCHEMA,
         manifest_sha256: bundle.manifest_sha256().into(),
+        signed: !matches!(bundle.read_signature(), Ok(None)),
         bytes,
         weights: found_weights(manifest.weights, &graphs, certificate.as_ref()),
         graphs,

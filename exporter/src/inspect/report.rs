@@ -16,6 +16,9 @@ impl Display for Inspection {
         let (count, bytes) = (manifest.files.len(), self.bytes);
         writeln!(f, "{} {}", manifest.name, manifest.bundle_version)?;
         line(f, "manifest", &self.manifest_sha256)?;
+        let signature =
+            if self.signed { "not verified: verify --trusted-key does" } else { "none" };
+        line(f, "signature", signature)?;
         line(f, "files", format!("{count} of {bytes} bytes, all as the manifest says"))?;
         line(f, "licence", Escaped(&manifest.licence))?;
         self.weights.write(f, self.certificate.as_ref())?;

@@ -73,7 +73,7 @@ fn a_bundle_is_packed_signed_and_verified_by_commands() {
     let names = ["bundle", "a.hilbert", "again", "maker", "other", "maker.key", "maker.pub"];
     let [bundle, archive, again, maker, other, secret, public] = names.map(path);
     let other_public = format!("{other}.pub");
-    let rows: [(&[&str], i32, &str); 25] = [
+    let rows: [(&[&str], i32, &str); 28] = [
         (&[tiny, &bundle], 0, "int8 weights"),
         (&["pack", &bundle, &archive], 0, "all as the manifest says, in "),
         (&["pack", &bundle, &archive], 7, "--force replaces it"),
@@ -101,6 +101,13 @@ fn a_bundle_is_packed_signed_and_verified_by_commands() {
             &["verify", &bundle, "--trusted-key", &other_public, "--trusted-key", &public],
             0,
             "\nsigned by key ",
+        ),
+        (&["inspect", &bundle], 0, "  signature    not verified: "),
+        (&["inspect", &archive], 0, "  files        "),
+        (
+            &["diff", &again, &archive],
+            0,
+            "\ndocuments not compared: no --calibration list was given\n",
         ),
         (&["verify", &bundle], 0, "\nsigned, not verified: no key was given\n"),
     ];

@@ -128,6 +128,7 @@ fn the_report_tells_the_model_from_the_front_end_to_the_tasks() {
     let said = inspect(&exported(&tiny, int8())).unwrap().to_string();
     let expected = [
         "tiny 1\n",
+        "  signature    none\n",
         "  licence      CC-BY-4.0\n",
         "  activations  f32: no operator calculates with integers\n",
         "  gate         not evaluated\n",
