@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
+use hilbert_formats::Bundle;
 use hilbert_formats::bundle::sha256;
 use hilbert_formats::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,18 @@ impl Certificate {
         Self { schema: SCHEMA.into(), status, graphs_sha256, float_tensors, gate }
     }
 
+    /// The certificate that `bundle` carries, checked to be of its graphs; `None` where it carries none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Runtime`] for a file that the runtime refuses; as [`Certificate::open`].
+    pub fn of(bundle: &Bundle) -> Result<Option<Self>> {
+        if !bundle.has(CERTIFICATE) {
+            return Ok(None);
+        }
+        let bytes = bundle.read(CERTIFICATE).map_err(ErrorKind::reading)?;
+        Self::parse(&bytes, Path::new(CERTIFICATE), bundle.manifest()).map(Some)
+    }
+
     /// Reads a certificate and checks that it is of the graphs of `manifest`.
     ///
     /// # Errors
@@ -91,10 +104,7 @@ impl Certificate {
     }
 
     /// The certificate that `bytes` hold, which are those of `path`.
-    ///
-    /// # Errors
-    /// As [`Certificate::open`].
-    pub fn parse(bytes: &[u8], path: &Path, manifest: &Manifest) -> Result<Self> {
+    fn parse(bytes: &[u8], path: &Path, manifest: &Manifest) -> Result<Self> {
         let what = "a certificate";
         let json = |source| ErrorKind::Json { path: path.into(), what, source };
         let certificate: Self = serde_json::from_slice(bytes).map_err(json)?;

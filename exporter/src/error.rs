@@ -60,6 +60,13 @@ impl From<ErrorKind> for Error {
     }
 }
 
+impl ErrorKind {
+    /// A file of a bundle that exists cannot be used.
+    pub(crate) fn reading(source: hilbert_formats::Error) -> Self {
+        Self::Runtime { stage: "reading it".into(), source: source.into() }
+    }
+}
+
 /// Every way an export fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

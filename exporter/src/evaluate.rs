@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
+pub(crate) use self::operators::dequantise;
 pub use self::tensor::{Elements, Tensor};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::taps;
 
-use crate::calibration::evaluation::{Evaluation, list_sha256};
+use crate::calibration::evaluation::{Evaluation, bundle_of, list_sha256};
 use crate::calibration::gate::{Limits, misses};
 use crate::calibration::list::List;
 use crate::calibration::sensitivity::{self, rank, search};
@@ -184,13 +184,15 @@ fn gated(
     let CalibrationOptions { cache, documents, allow_miss, .. } = options;
     let list = List::open(&options.list)?;
     let limits = Limits::DEFAULT;
-    let evaluation = Evaluation::new(checkpoint, &list, *documents, cache, progress)?;
+    let floats = Recipe::uniform(Weights::F32);
+    let evaluation =
+        Evaluation::new(&bundle_of(checkpoint, &floats)?, &list, *documents, cache, progress)?;
     let (mut recipe, mut ranking) = (recipe.clone(), Vec::new());
-    let mut tasks = evaluation.measure(&recipe)?;
+    let mut tasks = evaluation.measure(&bundle_of(checkpoint, &recipe)?)?;
     if !allow_miss && !misses(&tasks, &limits).is_empty() {
         let few = sensitivity::DOCUMENTS.min(*documents);
         ranking = rank(checkpoint, &list, few, &recipe, cache, progress)?;
-        let found = search(&evaluation, &recipe, &ranking, &limits)?;
+        let found = search(&evaluation, checkpoint, &recipe, &ranking, &limits)?;
         (recipe, tasks) = (found.recipe, found.measures);
     }
     let misses = misses(&tasks, &limits);
@@ -198,7 +200,7 @@ fn gated(
         return Err(ErrorKind::Gate { misses }.into());
     }
     let (list_sha256, recordings) = (list_sha256(&list)?, list.entries().len());
-    let documents = evaluation.documents();
+    let documents = evaluation.documents().len();
     let gate =
         Gate { list_sha256, recordings, documents, limits, tasks, misses, sensitivity: ranking };
     Ok((recipe, gate))

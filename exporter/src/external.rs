@@ -3,7 +3,7 @@
 //! What a graph may hold is normative in `docs/checkpoint-format.md`.
 
 mod check;
-mod constants;
+pub(crate) mod constants;
 mod interface;
 mod quantised;
 

@@ -14,17 +14,25 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Decided {
     /// One entry a task, in the order of the manifest.
     pub tasks: Vec<TaskDecision>,
-    /// Class of `integrity`, where the form has it and a cue has a score.
-    pub integrity: Option<usize>,
+    /// What `integrity` is, where the form has it and a cue has a score.
+    pub integrity: Option<TaskDecision>,
 }
 
-/// What is decided on one task.
+/// What is decided on one task, or of `integrity`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskDecision {
     /// The most probable label; of a multi-label task those of probability 1/2 and more.
     pub labels: Vec<usize>,
     /// One probability a label.
     pub probabilities: Vec<f64>,
+}
+
+impl Decided {
+    /// The most probable class of `integrity`.
+    #[must_use]
+    pub fn integrity_class(&self) -> Option<usize> {
+        self.integrity.as_ref()?.labels.first().copied()
+    }
 }
 
 /// Decides every document. `features` are those of all entries under this form.
@@ -116,13 +124,13 @@ fn tokens<'a>(
     features.tokens.iter().enumerate().filter(within).map(|(_, token)| token)
 }
 
-/// The most probable class of `integrity` where the document has both sound and words.
+/// The classes of `integrity` where the document has both sound and words.
 fn integrity(
     form: &Form,
     features: &[Features],
     document: &Document,
     sample_s: f64,
-) -> Option<usize> {
+) -> Option<TaskDecision> {
     let (_, alignment) = form.alignment.as_ref()?;
     let (audio, text) = (document.audio.as_ref()?, document.text.as_ref()?);
     let (heard, read) = (&features[audio.entry], &features[text.entry]);
@@ -140,10 +148,10 @@ fn integrity(
         );
     }
     alignment.finish(&mut aligned);
-    let probabilities = alignment.probabilities(aligned.cues())?;
+    let probabilities = alignment.probabilities(aligned.cues())?.to_vec();
     // The first of equals.
     let best = probabilities.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map(|(i, _)| i)
+    Some(TaskDecision { labels: vec![best?.0], probabilities })
 }
 
 /// The cues whose middle lies in a crop, their times from its start on.

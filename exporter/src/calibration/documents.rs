@@ -34,6 +34,26 @@ pub struct Crop {
     pub end: usize,
 }
 
+/// What one entry is cut into under one bundle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extent {
+    /// Start and end of each segment, seconds.
+    pub segments: Vec<[f64; 2]>,
+    /// Number of rows of tokens.
+    pub tokens: usize,
+}
+
+impl Extent {
+    /// That of these features, samples of which are so many a second.
+    #[must_use]
+    pub fn new(features: &Features, sample_rate: u32) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a recording has fewer than 2^52 samples")]
+        let seconds = |sample: u64| sample as f64 / f64::from(sample_rate);
+        let segments = features.segments.iter().map(|s| [s.start, s.end].map(seconds));
+        Self { segments: segments.collect(), tokens: features.tokens.len() }
+    }
+}
+
 impl Document {
     /// The entry whose labels the document bears; `None` where sound and words are of different ones.
     #[must_use]
@@ -44,9 +64,49 @@ impl Document {
             [audio, text] => audio.or(text),
         }
     }
+
+    /// The same stretch of entries that are cut otherwise; without parts where nothing lies in it.
+    #[must_use]
+    pub fn carried(&self, from: &[Extent], to: &[Extent]) -> Self {
+        let carried = |part: &Option<Crop>| match part {
+            None => Some(None),
+            Some(crop) => crop.carried(&from[crop.entry], &to[crop.entry]).map(Some),
+        };
+        match (carried(&self.audio), carried(&self.text)) {
+            (Some(audio), Some(text)) => Self { audio, text },
+            _ => Self { audio: None, text: None },
+        }
+    }
 }
 
 impl Crop {
+    /// Start and end, seconds; `None` where there are no segments.
+    #[must_use]
+    pub fn span_s(&self, extent: &Extent) -> Option<[f64; 2]> {
+        let segments = extent.segments.get(self.first..self.end)?;
+        Some([segments.first()?[0], segments.last()?[1]])
+    }
+
+    /// The segments whose middle lies in the crop; of rows of tokens that were cut otherwise all or none.
+    fn carried(&self, from: &Extent, to: &Extent) -> Option<Self> {
+        if from == to {
+            return Some(self.clone());
+        }
+        let (first, end) = match self.span_s(from) {
+            Some([start_s, end_s]) => {
+                let middle = |[start_s, end_s]: &[f64; 2]| f64::midpoint(*start_s, *end_s);
+                let before = |limit_s| to.segments.partition_point(|s| middle(s) < limit_s);
+                (before(start_s), before(end_s))
+            }
+            None if from.segments.is_empty() && to.segments.is_empty() => {
+                let whole = (self.first, self.end) == (0, from.tokens);
+                (0, if whole { to.tokens } else { 0 })
+            }
+            None => return None,
+        };
+        (first < end).then_some(Self { entry: self.entry, first, end })
+    }
+
     /// Its segments.
     #[must_use]
     pub fn segments(&self, features: &Features) -> Range<usize> {
@@ -174,6 +234,30 @@ mod tests {
             };
             let kinds: BTreeSet<_> = documents.iter().filter(of_entry).map(kind).collect();
             assert_eq!(kinds.len(), 4, "entry {entry}: {kinds:?}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_carried_to_other_cuts_by_its_time_and_to_the_same_cuts_as_it_is() {
+        let cut = |each_s: f64, count: u32, tokens| {
+            let at = |i: u32| each_s * f64::from(i);
+            let segments = (0..count).map(|i| [at(i), at(i + 1)]).collect();
+            Extent { segments, tokens }
+        };
+        let crop = |first, end| Some(Crop { entry: 0, first, end });
+        let rows = [
+            // The same cuts; half as long; twice as long; beyond the end; words alone, all and some of them.
+            (cut(6.0, 10, 3), cut(6.0, 10, 3), (2, 7), crop(2, 7)),
+            (cut(6.0, 10, 3), cut(3.0, 20, 3), (2, 7), crop(4, 14)),
+            (cut(6.0, 10, 3), cut(12.0, 5, 3), (1, 4), crop(0, 2)),
+            (cut(6.0, 10, 3), cut(6.0, 4, 3), (5, 10), None),
+            (cut(6.0, 0, 9), cut(6.0, 0, 12), (0, 9), crop(0, 12)),
+            (cut(6.0, 0, 9), cut(6.0, 0, 12), (0, 5), None),
+        ];
+        for (from, to, (first, end), expected) in rows {
+            let document = Document { audio: None, text: crop(first, end) };
+            let found = document.carried(&[from], &[to]);
+            assert_eq!(found, Document { audio: None, text: expected }, "{first}..{end}");
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::form::Form;
 use super::list::{Entry, Words};
 use super::recording::{FrontEnd, cues};
-use crate::checkpoint::{Checkpoint, read};
+use crate::checkpoint::read;
 use crate::error::{ErrorKind, Result};
 
 /// Rows of one entry of the list.
@@ -52,14 +52,13 @@ pub struct TokenFeatures {
 #[derive(Debug)]
 pub struct Cache<'a> {
     folder: &'a Path,
-    checkpoint: &'a Checkpoint,
 }
 
 impl<'a> Cache<'a> {
     /// A cache in `folder`, which is made when it is first written to.
     #[must_use]
-    pub fn new(folder: &'a Path, checkpoint: &'a Checkpoint) -> Self {
-        Self { folder, checkpoint }
+    pub fn new(folder: &'a Path) -> Self {
+        Self { folder }
     }
 
     /// The features of `entry` under the encoders of `form`: from the folder where it has them.
@@ -89,7 +88,7 @@ impl<'a> Cache<'a> {
             segments.push(encoded_segment(form, segment, spectrogram)?);
             Ok(())
         };
-        FrontEnd::new(manifest, self.checkpoint.vocabulary()).segments(recording, encode)?;
+        FrontEnd::new(manifest, &form.vocabulary).segments(recording, encode)?;
         write_segments(&path, &segments)?;
         Ok(segments)
     }
@@ -101,15 +100,14 @@ impl<'a> Cache<'a> {
             Some(Words::File(path)) => sha256(&read(path)?),
             Some(Words::Text(text)) => sha256(text.as_bytes()),
         };
-        let vocabulary = self.checkpoint.vocabulary();
-        let front_end = json!([manifest.text, sha256(vocabulary)]).to_string();
+        let front_end = json!([manifest.text, sha256(&form.vocabulary)]).to_string();
         let path = self.path(&["text", &form.text_key, &content, &front_end]);
         if let Some(kept) = kept_tokens(&path) {
             return Ok(kept);
         }
         let mut tokens = Vec::new();
         let mut row = vec![0.0; form.text_encoder.row_width()];
-        let encoded = FrontEnd::new(manifest, vocabulary).tokens(cues, |one| {
+        let encoded = FrontEnd::new(manifest, &form.vocabulary).tokens(cues, |one| {
             form.text_encoder.encode(one, &mut row)?;
             let times = one.times.map(|t| TimeSpan { start_s: t.start_s, end_s: t.end_s });
             tokens.push(TokenFeatures { times, row: row.clone() });

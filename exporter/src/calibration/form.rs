@@ -1,8 +1,9 @@
-//! One form of a checkpoint as graphs that run. Forms share the graphs that they have in common.
+//! One bundle as graphs that run. Bundles share the graphs that they have in common.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hilbert_formats::Bundle;
 use hilbert_formats::bundle::sha256;
 use hilbert_formats::manifest::Manifest;
 use hilbert_runtime::{
@@ -10,17 +11,18 @@ use hilbert_runtime::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::package::Package;
 
 /// Graphs that were loaded, by the SHA-256 of their files.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded(BTreeMap<String, Arc<Graph>>);
 
-/// The stages of one package, from the encoders to the experts.
+/// The stages of one bundle, from the encoders to the experts.
 #[derive(Debug)]
 pub struct Form {
-    /// Constants; the same for all forms of a checkpoint but for the files.
+    /// Constants.
     pub manifest: Manifest,
+    /// Content of the vocabulary's file.
+    pub vocabulary: Vec<u8>,
     /// A segment to its row and its frames.
     pub speech_encoder: SpeechEncoder,
     /// A row of tokens to its row.
@@ -38,20 +40,20 @@ pub struct Form {
 }
 
 impl Form {
-    /// The graphs of `package`, those that `loaded` has already and the others.
+    /// The graphs of `bundle`, those that `loaded` has already and the others.
     ///
     /// # Errors
-    /// [`ErrorKind::Runtime`] for a graph that the runtime refuses.
-    pub fn new(package: &Package, loaded: &mut Loaded) -> Result<Self> {
-        let manifest = package.manifest().clone();
+    /// [`ErrorKind::Runtime`] for a file or a graph that the runtime refuses.
+    pub fn new(bundle: &Bundle, loaded: &mut Loaded) -> Result<Self> {
+        let manifest = bundle.manifest().clone();
+        let read = |file: &str| bundle.read(file).map_err(|error| refused(error.into()));
         let (mut graphs, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for (name, entry) in &manifest.graphs {
-            let onnx = package.files().iter().find(|(file, _)| *file == entry.file);
-            let (_, onnx) = onnx.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?;
-            let key = sha256(onnx);
+            let file = manifest.files.iter().find(|file| file.path == entry.file);
+            let key = file.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?.sha256.clone();
             let graph = match loaded.0.get(&key) {
                 Some(graph) => Arc::clone(graph),
-                None => Arc::new(Graph::load(name, onnx, entry).map_err(refused)?),
+                None => Arc::new(Graph::load(name, &read(&entry.file)?, entry).map_err(refused)?),
             };
             graphs.insert(name.clone(), Arc::clone(&graph));
             loaded.0.insert(key.clone(), graph);
@@ -82,6 +84,7 @@ impl Form {
             alignment,
             speech_key: sha256([key("speech_encoder"), key("alignment")].concat().as_bytes()),
             text_key: key("text_encoder").into(),
+            vocabulary: read(manifest.text.vocabulary())?.into_owned(),
             manifest,
         })
     }

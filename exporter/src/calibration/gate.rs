@@ -77,7 +77,8 @@ pub fn measure(
         task_measures(task, &pairs)
     };
     let mut measures: Vec<_> = tasks.iter().enumerate().map(of_task).collect();
-    let integrity = float.iter().zip(shipped).map(|(a, b)| (a.integrity, b.integrity));
+    let integrity =
+        float.iter().zip(shipped).map(|(a, b)| (a.integrity_class(), b.integrity_class()));
     let integrity: Vec<_> = integrity.filter(|(a, b)| a.is_some() || b.is_some()).collect();
     if !integrity.is_empty() {
         measures.push(TaskMeasures {
@@ -265,7 +266,12 @@ mod tests {
 
     #[test]
     fn integrity_is_compared_where_it_was_decided() {
-        let with = |integrity| Decided { tasks: Vec::new(), integrity };
+        let class =
+            |class: usize| TaskDecision { labels: vec![class], probabilities: vec![1.0; 2] };
+        let with = |integrity: Option<usize>| Decided {
+            tasks: Vec::new(),
+            integrity: integrity.map(class),
+        };
         let (float, shipped) =
             ([with(Some(0)), with(Some(1)), with(None)], [with(Some(0)), with(None), with(None)]);
         let found = measure(&[], &vec![Vec::new(); 3], &float, &shipped);

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use hilbert_formats::manifest::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, bundle_of};
 use super::gate::{Limits, TaskMeasures, misses};
 use super::list::List;
 use crate::checkpoint::Checkpoint;
@@ -47,11 +48,13 @@ pub fn rank(
         tensors.iter().filter(|(name, shape)| recipe.is_int8(name, shape)).collect();
     let quiet = &crate::progress::silent;
     let few = list.thinned(RECORDINGS);
-    let evaluation = Evaluation::new(checkpoint, &few, documents, cache, quiet)?;
+    let floats = bundle_of(checkpoint, &Recipe::uniform(Weights::F32))?;
+    let evaluation = Evaluation::new(&floats, &few, documents, cache, quiet)?;
     let mut ranking = Vec::new();
     for (i, (name, _)) in tensors.iter().enumerate() {
         progress("ranking tensors", i, tensors.len());
-        let (different, shift) = evaluation.shift(&Recipe::int8_only(name))?;
+        let (different, shift) =
+            evaluation.shift(&bundle_of(checkpoint, &Recipe::int8_only(name))?)?;
         let shift = (shift * 1e6).round() / 1e6;
         ranking.push(Sensitivity { tensor: (*name).clone(), different, shift });
     }
@@ -78,6 +81,7 @@ pub struct Found {
 /// As [`Evaluation::new`].
 pub fn search(
     evaluation: &Evaluation<'_>,
+    checkpoint: &Checkpoint,
     recipe: &Recipe,
     ranking: &[Sensitivity],
     limits: &Limits,
@@ -85,7 +89,7 @@ pub fn search(
     fewest(ranking.len(), |count| {
         let mut recipe = recipe.clone();
         recipe.rules.extend(ranking[..count].iter().map(|s| Rule::float(&s.tensor)));
-        let measures = evaluation.measure(&recipe)?;
+        let measures = evaluation.measure(&bundle_of(checkpoint, &recipe)?)?;
         let passed = misses(&measures, limits).is_empty();
         Ok((passed, Found { recipe, measures }))
     })

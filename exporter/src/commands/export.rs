@@ -1,6 +1,6 @@
 //! `hilbert-export CHECKPOINT OUT`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -8,6 +8,7 @@ use hilbert_exporter::export::GATE_DOCUMENTS;
 use hilbert_exporter::{CalibrationOptions, GateOptions, Names, Options, Recipe, Report, Result};
 use hilbert_formats::manifest::Weights;
 
+use super::cache_of;
 use super::progress::Bar;
 
 #[derive(Debug, Args)]
@@ -87,7 +88,7 @@ pub(crate) fn export(arguments: Export) -> Result<Report> {
         (Some(list), _) => GateOptions::Calibration(CalibrationOptions {
             list,
             documents: arguments.documents,
-            cache: arguments.cache.unwrap_or_else(|| beside(&arguments.out)),
+            cache: arguments.cache.unwrap_or_else(|| cache_of(&arguments.out)),
             allow_miss: arguments.allow_miss,
         }),
         (None, Some(certificate)) => GateOptions::Certificate(certificate),
@@ -97,11 +98,4 @@ pub(crate) fn export(arguments: Export) -> Result<Report> {
     hilbert_exporter::export(&arguments.checkpoint, &arguments.out, &options, &|step, done, of| {
         bar.show(step, done, of);
     })
-}
-
-/// The bundle's path with `.cache` behind it.
-fn beside(out: &Path) -> PathBuf {
-    let mut path = out.as_os_str().to_owned();
-    path.push(".cache");
-    path.into()
 }

@@ -95,7 +95,7 @@ pub(super) fn evaluate(node: &NodeProto, inputs: &[Arc<Tensor>]) -> Result<Tenso
         "Gather" => gather(x, input(1)?, axis(0)?),
         "Concat" => concat(inputs, axis(0)?),
         "Cast" if int("to", 0) == i64::from(DataType::Float as i32) => Ok(cast(x)),
-        "DequantizeLinear" => dequantise(x, input(1)?, axis(1)?),
+        "DequantizeLinear" => dequantise(x, input(1)?, int("axis", 1)),
         _ => Err("found an operator or a form of it that is not known".into()),
     }
 }
@@ -288,7 +288,8 @@ fn cast(x: &Tensor) -> Tensor {
 }
 
 /// Levels times the scale of their place along `axis`, or the only scale; without a zero point.
-fn dequantise(levels: &Tensor, scales: &Tensor, axis: usize) -> Result<Tensor> {
+pub(crate) fn dequantise(levels: &Tensor, scales: &Tensor, axis: i64) -> Result<Tensor> {
+    let axis = dimension(axis, levels.shape.len())?;
     let scales = scales.reals()?;
     if ![1, levels.shape[axis]].contains(&scales.len()) {
         return Err(format!("found {} scales of {:?}", scales.len(), levels.shape));

@@ -59,7 +59,7 @@ impl Tensor {
         self.wholes()?.iter().map(index).collect()
     }
 
-    pub(super) fn from_proto(stored: &TensorProto) -> Result<Self, String> {
+    pub(crate) fn from_proto(stored: &TensorProto) -> Result<Self, String> {
         let length = |n: &i64| usize::try_from(*n).map_err(|_| format!("found a length of {n}"));
         let shape: Vec<usize> = stored.dims.iter().map(length).collect::<Result<_, _>>()?;
         let raw = stored.raw_data();

@@ -39,7 +39,7 @@ pub(super) fn gathered(graph: &mut GraphProto) -> Vec<String> {
 }
 
 /// A constant's shape.
-pub(super) fn shape(constant: &TensorProto) -> Vec<usize> {
+pub(crate) fn shape(constant: &TensorProto) -> Vec<usize> {
     constant.dims.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect()
 }
 

@@ -1,7 +1,6 @@
 //! Everything that can be checked of a bundle that is there: on this machine, without its checkpoint.
 
 use std::fmt;
-use std::path::Path;
 
 use hilbert_formats::Bundle;
 use hilbert_formats::escape::Escaped;
@@ -10,7 +9,7 @@ use hilbert_formats::signature::Signed;
 use hilbert_runtime::selftest::{Depth, SelfTest, selftest};
 
 use super::{Comparison, Comparisons, Golden, load, verify};
-use crate::certificate::{CERTIFICATE, Certificate};
+use crate::certificate::Certificate;
 use crate::error::{ErrorKind, Result};
 
 /// A bundle that passed every check. Its `Display` is the output of `hilbert-export verify`.
@@ -49,13 +48,12 @@ pub enum Signature {
 /// [`ErrorKind::Runtime`] for what the runtime refuses; [`ErrorKind::Certificate`] for one of other graphs;
 /// [`ErrorKind::SelfTest`]; [`ErrorKind::GoldenRecipe`] where the golden file's set int8 is of another recipe; as [`verify`].
 pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verified> {
-    let refused = |source| ErrorKind::Runtime { stage: "reading it".into(), source };
     let model = load(bundle)?;
     let manifest = model.manifest();
     let mut bytes = 0;
     for file in &manifest.files {
         if bundle.has(&file.path) || !file.optional {
-            bytes += bundle.read(&file.path).map_err(|e| refused(e.into()))?.len() as u64;
+            bytes += bundle.read(&file.path).map_err(ErrorKind::reading)?.len() as u64;
         }
     }
     let signature = match (bundle.signed(), bundle.read_signature()) {
@@ -63,13 +61,7 @@ pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verifie
         (None, Ok(None)) => Signature::None,
         (None, _) => Signature::NotVerified,
     };
-    let certificate = match bundle.has(CERTIFICATE) {
-        false => None,
-        true => {
-            let bytes = bundle.read(CERTIFICATE).map_err(|e| refused(e.into()))?;
-            Some(Certificate::parse(&bytes, Path::new(CERTIFICATE), manifest)?)
-        }
-    };
+    let certificate = Certificate::of(bundle)?;
     let self_test = selftest(bundle, Depth::Layers)
         .map_err(|source| ErrorKind::Runtime { stage: "testing it".into(), source })?;
     if let Some(layer) = self_test.layers.iter().find(|layer| !layer.passes()) {

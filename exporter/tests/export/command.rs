@@ -25,7 +25,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
     let map = format!("{tiny}/config.json");
-    let rows: [(&[&str], i32, &str); 11] = [
+    let rows: [(&[&str], i32, &str); 20] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -41,6 +41,15 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         (&["verify", out], 0, ""),
         (&["verify", tiny], 3, "manifest.json"),
         (&["verify"], 2, "<BUNDLE>"),
+        (&["inspect", out], 0, ""),
+        (&["inspect", out, "--json"], 0, ""),
+        (&["inspect", tiny], 3, "manifest.json: found no such file, expected one"),
+        (&["diff", out, out], 0, ""),
+        (&["diff", out, out, "--json"], 0, ""),
+        (&["diff", out, tiny], 3, "manifest.json: found no such file, expected one"),
+        (&["diff", out, out, "--calibration", "none"], 4, "none: cannot be read"),
+        (&["diff", out, out, "--documents", "5"], 2, "--calibration"),
+        (&["diff", out], 2, "<NEW>"),
     ];
     let mut wrong = Vec::new();
     for (arguments, code, message) in rows {
@@ -64,7 +73,7 @@ fn a_bundle_is_packed_signed_and_verified_by_commands() {
     let names = ["bundle", "a.hilbert", "again", "maker", "other", "maker.key", "maker.pub"];
     let [bundle, archive, again, maker, other, secret, public] = names.map(path);
     let other_public = format!("{other}.pub");
-    let rows: [(&[&str], i32, &str); 25] = [
+    let rows: [(&[&str], i32, &str); 28] = [
         (&[tiny, &bundle], 0, "int8 weights"),
         (&["pack", &bundle, &archive], 0, "all as the manifest says, in "),
         (&["pack", &bundle, &archive], 7, "--force replaces it"),
@@ -92,6 +101,13 @@ fn a_bundle_is_packed_signed_and_verified_by_commands() {
             &["verify", &bundle, "--trusted-key", &other_public, "--trusted-key", &public],
             0,
             "\nsigned by key ",
+        ),
+        (&["inspect", &bundle], 0, "  signature    not verified: "),
+        (&["inspect", &archive], 0, "  files        "),
+        (
+            &["diff", &again, &archive],
+            0,
+            "\ndocuments not compared: no --calibration list was given\n",
         ),
         (&["verify", &bundle], 0, "\nsigned, not verified: no key was given\n"),
     ];
