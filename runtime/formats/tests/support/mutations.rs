@@ -12,7 +12,7 @@ pub(crate) struct Mutation {
 }
 
 /// Every key dropped; a key too many in every object; for every value others of each type, those at and just beyond each bound
-/// of its schema, lists one too short and one too long, and strings of many kinds.
+/// of its schema, lists one too short, one too long and with one element twice, and strings of many kinds.
 pub(crate) fn mutations(schema: &Value, document: &Value) -> Vec<Mutation> {
     let mut all = Vec::new();
     let mut change = |pointer: &str, what: String, change: &dyn Fn(&mut Value)| {
@@ -142,16 +142,22 @@ fn replacements(schema: &Value, value: &Value) -> Vec<Value> {
     if let Some(number) = value.as_u64() {
         all.push(Value::from(number as f64));
     }
+    all.extend(schema["enum"].as_array().into_iter().flatten().cloned());
     if value.is_string() {
         let long = "a".repeat(300);
         let kinds = ["", " ", "A", "a.b", "a/b", ".a", "-a", "a\u{7}b", "\u{e9}", "manifest.json"];
         all.extend(kinds.map(Value::from));
         all.extend([33, 64, 65, 128, 129].map(|n| Value::from(&long[..n])));
-        all.extend([Value::from(long.as_str()), json!("\u{e9}".repeat(64)), json!("0".repeat(64))]);
-        all.push(json!("F".repeat(64)));
+        all.extend([
+            Value::from(long.as_str()),
+            json!("\u{e9}".repeat(64)),
+            json!("\u{e9}".repeat(200)),
+        ]);
+        all.extend(["0", "F"].map(|digit| json!(digit.repeat(64))));
     }
     if let Some(list) = value.as_array().filter(|list| !list.is_empty()) {
         all.push(json!(list[1..]));
+        all.push(json!([&list[1..], &list[..1], &list[..1]].concat()));
         let most = schema["maxItems"].as_u64().map_or(list.len(), |n| usize::try_from(n).unwrap());
         all.push(json!(list.iter().cycle().take(most + 1).collect::<Vec<_>>()));
     }
