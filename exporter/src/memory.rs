@@ -15,19 +15,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result};
 
-/// What `hilbert-export measure` found. Its `Display` is the command's output, JSON.
+/// What `hilbert-export measure` found, to the byte. Its `Display` is the command's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
     /// Bits of a pointer in the program that measured.
     pub pointer_width: u32,
-    /// Heap of each graph to the byte, by its name.
+    /// Heap of each graph, by its name.
     pub graphs: BTreeMap<String, HeapUse>,
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:#}", serde_json::json!(self))
+        let title = format!("bytes, pointers of {} bits", self.pointer_width);
+        writeln!(f, "{title:32} {:>10} {:>10} {:>10}", "load peak", "resident", "run peak")?;
+        for (name, HeapUse { load_peak, resident, run_peak }) in &self.graphs {
+            writeln!(f, "  {name:30} {load_peak:>10} {resident:>10} {run_peak:>10}")?;
+        }
+        let resident: u64 = self.graphs.values().map(|heap| heap.resident).sum();
+        writeln!(f, "  {:30} {:>10} {resident:>10}", "all graphs", "")
     }
 }
 
@@ -88,7 +94,7 @@ fn measured(meter: &Path, bundle: &Path, path: &str) -> Result<Measured> {
         command.env_remove(name);
     }
     let output = command
-        .args([OsStr::new("measure"), bundle.as_os_str()])
+        .args([OsStr::new("measure"), OsStr::new("--json"), bundle.as_os_str()])
         .env("TRACT_CPU_ISA", path)
         .output()
         .map_err(|error| failed(error.to_string()))?;

@@ -1,6 +1,7 @@
 //! `hilbert-export measure BUNDLE`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread;
@@ -10,19 +11,26 @@ use clap::Args;
 
 use hilbert_exporter::memory::Measured;
 use hilbert_exporter::{ErrorKind, Result};
+use hilbert_formats::Bundle;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse};
 use hilbert_runtime::{Graph, Input};
 
 use super::open;
+use super::output::Output;
 
 #[derive(Debug, Args)]
 pub(crate) struct Measure {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
-pub(crate) fn measure(arguments: &Measure) -> Result<Measured> {
-    let bundle = open(&arguments.bundle)?;
+pub(crate) fn measure(arguments: &Measure) -> Result<Box<dyn Display>> {
+    Ok(arguments.output.of(measured(&open(&arguments.bundle)?)?))
+}
+
+fn measured(bundle: &Bundle) -> Result<Measured> {
     let refused = |source| ErrorKind::Runtime { stage: "measuring it".into(), source };
     let mut graphs = BTreeMap::new();
     // The engine's own tables are made when they are first needed: what counts is the second round.

@@ -129,7 +129,7 @@ fn measuring_a_bundle_gives_the_same_bytes_every_time() {
     let (tiny, folder) = (Tiny::aligned().written(), TempDir::new().unwrap());
     let target = folder.path().join("bundle");
     assert!(run([tiny.path(), &target]).status.success());
-    let measured = || run(["measure".as_ref(), target.as_os_str()]).stdout;
+    let measured = || run(["measure".as_ref(), "--json".as_ref(), target.as_os_str()]).stdout;
     let first = measured();
     let read: Measured = serde_json::from_slice(&first).unwrap();
     let graphs: Vec<_> = read.graphs.keys().collect();

@@ -1,6 +1,6 @@
 //! A right document, changed in one place at a time as a schema tells what is wrong there.
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// The document with one change.
 pub(crate) struct Mutation {
@@ -122,18 +122,15 @@ fn resolved<'a>(root: &'a Value, at: &str) -> (String, &'a Value) {
 fn replacements(schema: &Value, value: &Value) -> Vec<Value> {
     let mut all =
         vec![json!(null), json!(true), json!("x"), json!(-1), json!(1.5), json!([]), json!({})];
-    let bound = |name: &str| schema[name].as_f64();
     for edge in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"] {
-        let Some(edge) = bound(edge) else { continue };
+        let Some(edge) = schema[edge].as_number() else { continue };
         if schema["type"] == "integer" {
-            let edge = edge as i128;
+            let edge = edge.as_i128().unwrap();
             let step = schema["multipleOf"].as_u64().map_or(1, i128::from);
             let near = [edge - step, edge - 1, edge, edge + 1, edge + step];
-            all.extend(near.into_iter().filter_map(|n| {
-                u64::try_from(n)
-                    .map_or_else(|_| i64::try_from(n).ok().map(Value::from), |n| Some(n.into()))
-            }));
+            all.extend(near.into_iter().filter_map(Number::from_i128).map(Value::Number));
         } else {
+            let edge = edge.as_f64().unwrap();
             all.extend([edge.next_down(), edge, edge.next_up()].map(Value::from));
             // Beyond the next float of 32 bits too.
             all.extend([edge - edge.abs() * 1e-6, edge + edge.abs() * 1e-6].map(Value::from));
