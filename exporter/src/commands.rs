@@ -4,6 +4,7 @@ mod diff;
 mod export;
 mod inspect;
 mod keygen;
+mod measure;
 mod output;
 mod pack;
 mod password;
@@ -24,6 +25,7 @@ use self::diff::Diff;
 use self::export::Export;
 use self::inspect::Inspect;
 use self::keygen::Keygen;
+use self::measure::Measure;
 use self::pack::Pack;
 use self::sign::Sign;
 use self::verify::Verify;
@@ -66,6 +68,8 @@ enum Command {
     Sign(Sign),
     /// Makes a key pair to sign bundles with, as minisign does
     Keygen(Keygen),
+    /// Measures the heap that each graph of a bundle takes in this program on this machine, bytes
+    Measure(Measure),
 }
 
 impl Arguments {
@@ -79,6 +83,7 @@ impl Arguments {
             (Some(Command::Unpack(arguments)), _) => Ok(Box::new(arguments.run(Form::Folder)?)),
             (Some(Command::Sign(arguments)), _) => Ok(Box::new(sign::sign(&arguments)?)),
             (Some(Command::Keygen(arguments)), _) => Ok(Box::new(keygen::keygen(&arguments)?)),
+            (Some(Command::Measure(arguments)), _) => measure::measure(&arguments),
             (None, Some(arguments)) => Ok(Box::new(export::export(arguments)?)),
             // clap asks for CHECKPOINT and OUT before it comes to this.
             (None, None) => Ok(Box::new("")),

@@ -44,7 +44,8 @@ impl Error {
             | ErrorKind::NoGraph { .. }
             | ErrorKind::WeightShape { .. }
             | ErrorKind::Evaluate { .. }
-            | ErrorKind::Minisign { .. } => 6,
+            | ErrorKind::Minisign { .. }
+            | ErrorKind::Meter { .. } => 6,
             ErrorKind::Write { .. }
             | ErrorKind::KeyExists { .. }
             | ErrorKind::TargetExists { .. }
@@ -305,6 +306,14 @@ pub enum ErrorKind {
         /// The graph.
         graph: String,
         /// What was found.
+        reason: String,
+    },
+    /// The command that measures graphs cannot be run, or does not measure.
+    #[error("{meter}: cannot measure the bundle: {reason}", meter = meter.display())]
+    Meter {
+        /// The command.
+        meter: PathBuf,
+        /// Why.
         reason: String,
     },
     /// The bundle computes something else than the reference.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hilbert_formats::manifest::Weights;
+use hilbert_formats::manifest::{GraphMemory, Manifest, Weights};
 use hilbert_formats::taps;
 
 use crate::calibration::evaluation::{Evaluation, bundle_of, list_sha256};
@@ -15,6 +15,7 @@ use crate::certificate::{CERTIFICATE, Certificate, Gate};
 use crate::checkpoint::{Checkpoint, Names};
 use crate::error::{ErrorKind, Result};
 use crate::ledger::{Ledger, Measurement};
+use crate::memory;
 use crate::package::Package;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
@@ -40,6 +41,8 @@ pub struct Options {
     pub ledger: Option<PathBuf>,
     /// Whether a bundle at the target is replaced. Default: no.
     pub force: bool,
+    /// The command `hilbert-export`, which measures the heap of each graph. Default: none, and the manifest has no figures.
+    pub meter: Option<PathBuf>,
     /// The gate. Default: none, and the certificate says that it was not evaluated.
     pub gate: GateOptions,
 }
@@ -84,6 +87,7 @@ impl Default for Options {
             recipe_out: None,
             ledger: None,
             force: false,
+            meter: None,
             gate: GateOptions::None,
         }
     }
@@ -102,6 +106,9 @@ pub struct Report {
     pub files: Vec<(String, u64)>,
     /// Every stage compared; empty without a golden file.
     pub comparisons: Vec<Comparison>,
+    /// Heap that all graphs take once they are loaded, bytes, and the most that one takes while it runs above that; none
+    /// where it was not measured.
+    pub heap: Option<[u64; 2]>,
     /// What is known of the decisions.
     pub certificate: Certificate,
     /// The parity ledger, where it was asked for.
@@ -145,6 +152,7 @@ pub fn export(
     };
     let package = package.with_file(taps::FILE, taps)?;
     let package = package.with_file(CERTIFICATE, certificate.to_json().into())?;
+    let package = with_memory(package, target, options)?;
     let staged = package.stage(target, options.force)?;
     let model = verify::open(staged.path())?;
     let weights = package.manifest().weights;
@@ -170,8 +178,27 @@ pub fn export(
         ledger.write(folder)?;
     }
     let files = package.manifest().files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
+    let heap = heap(package.manifest());
     let name = name.into();
-    Ok(Report { name, weights, compared, files, comparisons, certificate, ledger })
+    Ok(Report { name, weights, compared, files, heap, comparisons, certificate, ledger })
+}
+
+/// The package whose manifest states what each graph takes, measured on a copy beside the target.
+fn with_memory(package: Package, target: &Path, options: &Options) -> Result<Package> {
+    let Some(meter) = &options.meter else { return Ok(package) };
+    let copy = package.stage(target, options.force)?;
+    match memory::figures(meter, copy.path())? {
+        Some(figures) => package.with_memory(&figures),
+        None => Ok(package),
+    }
+}
+
+/// What all graphs keep, and the most that one takes in a run above it; `None` without figures.
+fn heap(manifest: &Manifest) -> Option<[u64; 2]> {
+    let heap: Option<Vec<_>> = manifest.graphs.values().map(|graph| graph.memory).collect();
+    let heap: Vec<_> = heap?.iter().map(GraphMemory::of_this_program).collect();
+    let most = heap.iter().map(|heap| heap.run_peak).max()?;
+    Some([heap.iter().map(|heap| heap.resident).sum(), most])
 }
 
 /// The recipe that passes the gate, and how it does; with `allow_miss` the one that was given.
@@ -217,6 +244,15 @@ impl fmt::Display for Report {
         writeln!(f, "{}: {weights} weights, {} files, {total} bytes", self.name, self.files.len())?;
         for (path, bytes) in &self.files {
             writeln!(f, "  {path:32} {bytes:>10}")?;
+        }
+        match self.heap {
+            Some([loaded, run]) => {
+                writeln!(
+                    f,
+                    "heap of the graphs: {loaded} bytes loaded, at most {run} more in a run"
+                )?;
+            }
+            None => writeln!(f, "heap of the graphs: not measured")?,
         }
         write!(f, "{}", self.certificate)?;
         if self.comparisons.is_empty() {

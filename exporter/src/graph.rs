@@ -49,7 +49,7 @@ impl Graph {
             metadata_props: metadata(config),
             ..ModelProto::default()
         };
-        let entry = GraphEntry { file: format!("{name}.onnx"), inputs, outputs };
+        let entry = GraphEntry { file: format!("{name}.onnx"), inputs, outputs, memory: None };
         Self { name, entry, bytes: model.encode_to_vec() }
     }
 }

@@ -20,6 +20,7 @@ pub mod graph;
 pub mod inspect;
 pub mod layers;
 pub mod ledger;
+pub mod memory;
 pub mod moe;
 pub mod onnx;
 pub mod package;

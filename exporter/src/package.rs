@@ -2,13 +2,14 @@
 //!
 //! The same checkpoint and options give the same bytes: nothing depends on time, machine or order of a hash.
 
+use std::collections::BTreeMap;
 use std::iter;
 use std::path::Path;
 
 use hilbert_formats::bundle::{Bundle, MANIFEST, sha256};
 use hilbert_formats::manifest::{
-    Alignment, Audio, Experts, Features, FileEntry, Fusion, Manifest, Provenance, SCHEMA, Task,
-    Text, Weights,
+    Alignment, Audio, Experts, Features, FileEntry, Fusion, GraphMemory, Manifest, Provenance,
+    SCHEMA, Task, Text, Weights,
 };
 
 use crate::checkpoint::{AlignmentConfig, Checkpoint, Config};
@@ -136,6 +137,17 @@ impl Package {
         self.manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.files.push((name.into(), bytes));
         self.files.sort();
+        Ok(Self { manifest: checked(&self.manifest)?, files: self.files })
+    }
+
+    /// The same bundle whose manifest states the heap of each graph.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Manifest`] for figures that a manifest may not hold, or of some graphs alone.
+    pub fn with_memory(mut self, figures: &BTreeMap<String, GraphMemory>) -> Result<Self> {
+        for (name, entry) in &mut self.manifest.graphs {
+            entry.memory = figures.get(name).copied();
+        }
         Ok(Self { manifest: checked(&self.manifest)?, files: self.files })
     }
 

@@ -114,6 +114,7 @@ fn bytes_that_are_no_graph_are_an_error_and_never_a_panic() {
         file: "x".to_owned(),
         inputs: vec![tensor("document")],
         outputs: vec![tensor("gates")],
+        memory: None,
     };
     let router = fs::read(bundle().join("router.onnx")).unwrap();
     let mut files: Vec<Vec<u8>> =

@@ -1,5 +1,6 @@
 //! `hilbert-export CHECKPOINT OUT`.
 
+use std::env;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -84,6 +85,7 @@ pub(crate) fn export(arguments: Export) -> Result<Report> {
     options.name = arguments.name;
     options.bundle_version = arguments.bundle_version;
     options.force = arguments.force;
+    options.meter = env::current_exe().ok();
     options.gate = match (arguments.calibration, arguments.certificate) {
         (Some(list), _) => GateOptions::Calibration(CalibrationOptions {
             list,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::tiny::Tiny;
 use crate::trained::{checkpoint, perturbed_golden};
 
-fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hilbert-export"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -25,7 +25,7 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
     let out = folder.path().join("bundle");
     let out = out.to_str().unwrap();
     let map = format!("{tiny}/config.json");
-    let rows: [(&[&str], i32, &str); 20] = [
+    let rows: [(&[&str], i32, &str); 23] = [
         (&[tiny, out], 0, ""),
         (&[tiny, out], 7, "--force replaces it"),
         (
@@ -50,6 +50,9 @@ fn results_go_to_stdout_and_errors_to_stderr_with_their_code() {
         (&["diff", out, out, "--calibration", "none"], 4, "none: cannot be read"),
         (&["diff", out, out, "--documents", "5"], 2, "--calibration"),
         (&["diff", out], 2, "<NEW>"),
+        (&["measure", out], 0, ""),
+        (&["measure", out, "--json"], 0, ""),
+        (&["measure", tiny], 3, "manifest.json: found no such file, expected one"),
     ];
     let mut wrong = Vec::new();
     for (arguments, code, message) in rows {

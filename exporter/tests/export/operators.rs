@@ -220,7 +220,8 @@ fn run_nodes(nodes: Vec<NodeProto>, constants: &[TensorProto], shape: &[usize]) 
         opset_import,
         ..ModelProto::default()
     };
-    let entry = GraphEntry { file: "one.onnx".into(), inputs: vec![x], outputs: vec![y] };
+    let entry =
+        GraphEntry { file: "one.onnx".into(), inputs: vec![x], outputs: vec![y], memory: None };
     let graph = Graph::load("one", &model.encode_to_vec(), &entry)
         .unwrap_or_else(|e| panic!("{:?}: {e:?}", model.graph.map(|g| g.node)));
     graph.run(&[Input::F32(&[-2.0, -0.5, 0.5, 2.0])]).unwrap().remove(0)

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use hilbert_exporter::progress::silent;
-use hilbert_exporter::{GateOptions, Options, Recipe, export};
 use tempfile::TempDir;
+
+use crate::command::run;
 
 const SHIPPED: [&str; 2] = ["spoken-english", "consultations"];
 
@@ -15,11 +15,18 @@ fn each_is_to_the_byte_what_its_checkpoint_and_recipe_give() {
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
         let folder = TempDir::new().unwrap();
         let again = folder.path().join("bundle");
-        let mut options = Options::default();
-        options.recipe = Recipe::open(&model.join("recipe.json")).unwrap();
-        options.golden = Some(model.join("golden.safetensors"));
-        options.gate = GateOptions::Certificate(model.join("bundle/certificate.json"));
-        export(&model.join("checkpoint"), &again, &options, &silent).unwrap();
+        let file = |name: &str| model.join(name).into_os_string();
+        let mut arguments = vec![file("checkpoint"), again.clone().into_os_string()];
+        for (option, name) in [
+            ("--recipe", "recipe.json"),
+            ("--golden", "golden.safetensors"),
+            ("--certificate", "bundle/certificate.json"),
+        ] {
+            arguments.extend([option.into(), file(name)]);
+        }
+        // The command, for the library alone states no memory.
+        let output = run(arguments);
+        assert!(output.status.success(), "{name}: {output:?}");
         let mut different = Vec::new();
         for entry in fs::read_dir(model.join("bundle")).unwrap() {
             let entry = entry.unwrap();

@@ -307,6 +307,37 @@ fn each_wrong_value_is_named_by_its_path() {
             "unknown variant",
         ),
         (
+            "/graphs/join/memory/64/load_peak",
+            json!(0),
+            "graphs.join.memory.64.load_peak",
+            "found 0, expected 65536 to 4294967296",
+        ),
+        (
+            "/graphs/join/memory/32/run_peak",
+            json!(65537),
+            "graphs.join.memory.32.run_peak",
+            "found 65537, expected a multiple of 65536",
+        ),
+        (
+            "/graphs/join/memory/64/run_peak",
+            json!((1_u64 << 32) + 65536),
+            "graphs.join.memory.64.run_peak",
+            "65536 to 4294967296",
+        ),
+        (
+            "/graphs/join/memory/64/resident",
+            json!(262_144),
+            "graphs.join.memory.64.resident",
+            "found 262144, expected at most the 196608 of load_peak",
+        ),
+        (
+            "/graphs/join/memory",
+            Value::Null,
+            "graphs.join.memory",
+            "found none, expected figures, as other graphs have them",
+        ),
+        ("/graphs/join/memory", json!({}), "graphs.join.memory", "missing field `32`"),
+        (
             "/graphs/speech_encoder/outputs/0/shape",
             json!([768]),
             "graphs.speech_encoder.outputs[0].shape",

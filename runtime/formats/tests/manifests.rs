@@ -98,6 +98,17 @@ fn a_manifest_without_alignment_has_neither_its_graph_nor_frames() {
     assert!(manifest.to_json().contains("\"alignment\": null"));
 }
 
+#[test]
+fn a_manifest_without_memory_figures_is_read_and_written_without_them() {
+    let mut json = example();
+    for graph in json["graphs"].as_object_mut().unwrap().values_mut() {
+        graph.as_object_mut().unwrap().remove("memory").unwrap();
+    }
+    let manifest = parse(&json).unwrap();
+    assert!(manifest.graphs.values().all(|graph| graph.memory.is_none()));
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), json);
+}
+
 /// Pointers of every value.
 fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());

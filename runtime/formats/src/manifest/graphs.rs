@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::{mismatch, require};
-use super::{Alignment, Features, Manifest};
+use super::{Alignment, Features, GraphMemory, Manifest};
 use crate::error::Result;
 
 /// One ONNX graph.
@@ -16,6 +16,9 @@ pub struct GraphEntry {
     pub inputs: Vec<TensorEntry>,
     /// Outputs in order.
     pub outputs: Vec<TensorEntry>,
+    /// Heap that it takes; every graph of a bundle states it, or none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<GraphMemory>,
 }
 
 /// One input or output of a graph.
@@ -177,8 +180,12 @@ impl Manifest {
         let Some(rows) = self.row_widths() else {
             return Err(mismatch("graphs", "encoders without rows", "rows"));
         };
+        let measured = self.graphs.values().any(|graph| graph.memory.is_some());
         for (name, graph) in &self.graphs {
             let at = format!("graphs.{name}");
+            let stated = graph.memory.is_some() == measured;
+            require(stated, &format!("{at}.memory"), "none", "figures, as other graphs have them")?;
+            graph.memory.iter().try_for_each(|memory| memory.check(&format!("{at}.memory")))?;
             self.check_listed(&graph.file, &format!("{at}.file"))?;
             let other =
                 self.graphs.iter().find(|(other, entry)| *other < name && entry.file == graph.file);

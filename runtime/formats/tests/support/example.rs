@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hilbert_formats::Manifest;
 use hilbert_formats::bundle::sha256;
-use hilbert_formats::manifest::{FileEntry, GraphEntry, RowWidths};
+use hilbert_formats::manifest::{
+    FileEntry, GraphEntry, GraphMemory, HEAP_UNIT, HeapUse, RowWidths,
+};
 
 /// Its files have a few bytes each, see [`content`].
 pub(crate) fn manifest() -> Manifest {
@@ -60,6 +62,7 @@ pub(crate) fn manifest() -> Manifest {
             },
         },
     });
+    let heap = HeapUse { load_peak: 3 * HEAP_UNIT, resident: 2 * HEAP_UNIT, run_peak: HEAP_UNIT };
     let mut manifest: Manifest = serde_json::from_value(json).unwrap();
     let graphs: BTreeMap<_, _> = manifest
         .graph_names()
@@ -70,6 +73,7 @@ pub(crate) fn manifest() -> Manifest {
                 file: format!("{name}.onnx"),
                 inputs: tensors.inputs,
                 outputs: tensors.outputs,
+                memory: Some(GraphMemory { bits_32: heap, bits_64: heap }),
             };
             (name, entry)
         })

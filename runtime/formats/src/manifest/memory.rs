@@ -1,0 +1,64 @@
+//! Heap that each graph takes, as the exporter measured it: what a memory plan adds up before anything is loaded.
+
+use serde::{Deserialize, Serialize};
+
+use super::check::{require, within};
+use crate::error::Result;
+
+/// Figures are multiples of so many bytes.
+pub const HEAP_UNIT: u64 = 64 << 10;
+/// Largest figure, bytes.
+pub const MAX_HEAP: u64 = 1 << 32;
+
+/// Heap of one graph in programs of 32-bit and of 64-bit pointers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphMemory {
+    /// Where pointers have 32 bits.
+    #[serde(rename = "32")]
+    pub bits_32: HeapUse,
+    /// Where pointers have 64 bits.
+    #[serde(rename = "64")]
+    pub bits_64: HeapUse,
+}
+
+/// Heap of one graph, bytes: each an upper bound, of one thread, above what was live before. The file's bytes and the
+/// buffers for inputs and outputs, which are the caller's, are not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeapUse {
+    /// Peak while it is loaded: parsed, typed, optimised.
+    pub load_peak: u64,
+    /// What stays once it is loaded.
+    pub resident: u64,
+    /// Peak of one run, above what stays.
+    pub run_peak: u64,
+}
+
+impl GraphMemory {
+    /// The figures for this program.
+    #[must_use]
+    pub const fn of_this_program(&self) -> HeapUse {
+        if cfg!(target_pointer_width = "32") { self.bits_32 } else { self.bits_64 }
+    }
+
+    pub(super) fn check(&self, at: &str) -> Result<()> {
+        self.bits_32.check(&format!("{at}.32"))?;
+        self.bits_64.check(&format!("{at}.64"))
+    }
+}
+
+impl HeapUse {
+    fn check(&self, at: &str) -> Result<()> {
+        let Self { load_peak, resident, run_peak } = *self;
+        let figures = [("load_peak", load_peak), ("resident", resident), ("run_peak", run_peak)];
+        for (name, bytes) in figures {
+            let at = format!("{at}.{name}");
+            within(&at, bytes, HEAP_UNIT..=MAX_HEAP)?;
+            let whole = bytes.is_multiple_of(HEAP_UNIT);
+            require(whole, &at, bytes, format!("a multiple of {HEAP_UNIT}"))?;
+        }
+        let expected = format!("at most the {load_peak} of load_peak");
+        require(resident <= load_peak, &format!("{at}.resident"), resident, expected)
+    }
+}
