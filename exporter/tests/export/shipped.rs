@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use hilbert_formats::Manifest;
 use tempfile::TempDir;
 
 use crate::command::run;
@@ -24,14 +25,18 @@ fn each_is_to_the_byte_what_its_checkpoint_and_recipe_give() {
         ] {
             arguments.extend([option.into(), file(name)]);
         }
-        // The command, for the library alone states no memory.
         let output = run(arguments);
         assert!(output.status.success(), "{name}: {output:?}");
         let mut different = Vec::new();
         for entry in fs::read_dir(model.join("bundle")).unwrap() {
             let entry = entry.unwrap();
-            let now = fs::read(again.join(entry.file_name())).ok();
-            if now != Some(fs::read(entry.path()).unwrap()) {
+            let shipped = fs::read(entry.path()).unwrap();
+            let same = fs::read(again.join(entry.file_name())).is_ok_and(|now| {
+                now == shipped
+                    || entry.file_name() == "manifest.json"
+                        && unmeasured(&now) == unmeasured(&shipped)
+            });
+            if !same {
                 different.push(entry.path());
             }
         }
@@ -39,4 +44,11 @@ fn each_is_to_the_byte_what_its_checkpoint_and_recipe_give() {
         let count = |folder: &Path| fs::read_dir(folder).unwrap().count();
         assert_eq!(count(&again), count(&model.join("bundle")), "{name}: files");
     }
+}
+
+/// The manifest without figures of memory: the standard library of another compiler may allocate otherwise.
+fn unmeasured(manifest: &[u8]) -> Manifest {
+    let mut manifest = Manifest::parse(manifest).unwrap();
+    manifest.graphs.values_mut().for_each(|graph| graph.memory = None);
+    manifest
 }
