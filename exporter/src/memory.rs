@@ -130,7 +130,8 @@ mod tests {
         let rows = [
             (0, 1),
             (1, 1),
-            (63 << 10, 1),
+            (62 << 10, 1),
+            (63 << 10, 2),
             (64 << 10, 2),
             (HEAP_UNIT * MARGIN, 33),
             (HEAP_UNIT * MARGIN + 1, 34),
