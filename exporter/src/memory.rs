@@ -71,9 +71,7 @@ pub fn figures(meter: &Path, bundle: &Path) -> Result<Option<BTreeMap<String, Gr
         }
         for (graph, found) in measured.graphs {
             let known = most.entry(graph).or_insert(found);
-            known.load_peak = known.load_peak.max(found.load_peak);
-            known.resident = known.resident.max(found.resident);
-            known.run_peak = known.run_peak.max(found.run_peak);
+            *known = known.larger(found);
         }
     }
     let stated = |(graph, HeapUse { load_peak, resident, run_peak })| {
@@ -130,7 +128,8 @@ mod tests {
         let rows = [
             (0, 1),
             (1, 1),
-            (63 << 10, 1),
+            (62 << 10, 1),
+            (63 << 10, 2),
             (64 << 10, 2),
             (HEAP_UNIT * MARGIN, 33),
             (HEAP_UNIT * MARGIN + 1, 34),

@@ -49,6 +49,16 @@ impl GraphMemory {
 }
 
 impl HeapUse {
+    /// The larger of each figure.
+    #[must_use]
+    pub fn larger(self, other: Self) -> Self {
+        Self {
+            load_peak: self.load_peak.max(other.load_peak),
+            resident: self.resident.max(other.resident),
+            run_peak: self.run_peak.max(other.run_peak),
+        }
+    }
+
     fn check(&self, at: &str) -> Result<()> {
         let Self { load_peak, resident, run_peak } = *self;
         let figures = [("load_peak", load_peak), ("resident", resident), ("run_peak", run_peak)];
