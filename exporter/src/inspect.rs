@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::certificate::Certificate;
 use crate::constants::{Constant, Kind, constants, decode};
 use crate::error::{ErrorKind, Result};
+use crate::packing::listed;
 use crate::quantize::is_quantised;
 
 /// The schema of the JSON.
@@ -123,12 +124,7 @@ pub fn inspect(bundle: &Bundle) -> Result<Inspection> {
     for name in manifest.graph_names() {
         graphs.push(graph(&name, &manifest, &read(&manifest.graphs[&name].file)?)?);
     }
-    let mut bytes = 0;
-    for file in &manifest.files {
-        if bundle.has(&file.path) || !file.optional {
-            bytes += read(&file.path)?.len() as u64;
-        }
-    }
+    let bytes = listed(bundle).map(|file| Ok(file?.1.len() as u64)).sum::<Result<_>>()?;
     let certificate = Certificate::of(bundle)?;
     Ok(Inspection {
         schema: SCHEMA,

@@ -29,11 +29,11 @@ pub struct Packed {
 /// # Errors
 /// As [`Staged::new`]; [`ErrorKind::Runtime`] for a file that is not what the manifest says.
 pub fn pack(bundle: &Bundle, form: Form, target: &Path, force: bool) -> Result<Packed> {
-    let signature = bundle.read_signature().map_err(refused)?;
+    let signature = bundle.read_signature().map_err(ErrorKind::reading)?;
     let (signed, mut files) = (signature.is_some(), 0);
     let counted = self::files(bundle, signature).inspect(|_| files += 1);
     let staged = Staged::new(counted, form, target, force)?;
-    Bundle::open(staged.path()).map_err(refused)?;
+    Bundle::open(staged.path()).map_err(ErrorKind::reading)?;
     staged.commit()?;
     Ok(Packed { name: bundle.manifest().name.clone(), target: target.into(), files, signed })
 }
@@ -43,16 +43,20 @@ pub(crate) fn files<'a>(
     bundle: &'a Bundle,
     signature: Option<Cow<'a, [u8]>>,
 ) -> impl Iterator<Item = Result<BundleFile<'a>>> {
-    let manifest = [bundle.read_manifest().map(|bytes| (MANIFEST.to_owned(), bytes))];
+    let manifest = bundle.read_manifest().map_err(|error| ErrorKind::reading(error).into());
+    let manifest = [manifest.map(|bytes| (MANIFEST.to_owned(), bytes))];
     let signature = signature.map(|bytes| Ok((SIGNATURE.to_owned(), bytes)));
-    let listed = bundle.manifest().files.iter();
-    let listed = listed.filter(|file| bundle.has(&file.path) || !file.optional);
-    let listed = listed.map(|file| Ok((file.path.clone(), bundle.read(&file.path)?)));
-    manifest.into_iter().chain(signature).chain(listed).map(|file| Ok(file.map_err(refused)?))
+    manifest.into_iter().chain(signature).chain(listed(bundle))
 }
 
-pub(crate) fn refused(error: hilbert_formats::Error) -> ErrorKind {
-    ErrorKind::Runtime { stage: "reading it".into(), source: error.into() }
+/// Every file that the manifest lists and that is there, in its order; size and SHA-256 of each are checked.
+pub(crate) fn listed<'a>(bundle: &'a Bundle) -> impl Iterator<Item = Result<BundleFile<'a>>> {
+    let files = bundle.manifest().files.iter();
+    let files = files.filter(|file| bundle.has(&file.path) || !file.optional);
+    files.map(|file| {
+        let bytes = bundle.read(&file.path).map_err(ErrorKind::reading)?;
+        Ok((file.path.clone(), bytes))
+    })
 }
 
 impl fmt::Display for Packed {

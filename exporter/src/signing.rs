@@ -17,7 +17,7 @@ use hilbert_formats::{Bundle, KeyId, PublicKey};
 use minisign::{KeyPair, PError, SecretKeyBox};
 
 use crate::error::{ErrorKind, Result};
-use crate::packing::{files, refused};
+use crate::packing::files;
 use crate::staged::{Form, Staged, replace, write_error};
 
 /// Most bytes of a signature's comment.
@@ -126,14 +126,14 @@ impl SecretKey {
 /// # Errors
 /// [`ErrorKind::Comment`]; [`ErrorKind::Runtime`] for a bundle that is not whole; [`ErrorKind::Write`].
 pub fn sign(path: &Path, key: &SecretKey, comment: Option<&str>) -> Result<SignedBundle> {
-    let bundle = Bundle::open(path).map_err(refused)?;
+    let bundle = Bundle::open(path).map_err(ErrorKind::reading)?;
     let manifest = bundle.manifest();
     let default = format!("{}, version {}", manifest.name, manifest.bundle_version);
     let comment = comment.map_or(Ok(&*default), checked)?;
     files(&bundle, None).try_for_each(|file| file.map(drop))?;
     let public = key.public()?;
     let untrusted = format!("signature by minisign key {}", public.id());
-    let bytes = bundle.read_manifest().map_err(refused)?;
+    let bytes = bundle.read_manifest().map_err(ErrorKind::reading)?;
     let signature = minisign::sign(None, &key.0, &*bytes, Some(comment), Some(&untrusted))
         .map_err(|error| fault("a signature", error))?
         .to_bytes();
@@ -144,7 +144,7 @@ pub fn sign(path: &Path, key: &SecretKey, comment: Option<&str>) -> Result<Signe
         Staged::new(files, Form::Archive, path, true)?.commit()?;
     }
     let key = public.id();
-    Bundle::open_trusted(path, &[public]).map_err(refused)?;
+    Bundle::open_trusted(path, &[public]).map_err(ErrorKind::reading)?;
     Ok(SignedBundle { name: manifest.name.clone(), key, comment: comment.to_owned() })
 }
 

@@ -43,10 +43,15 @@ pub(super) fn of_manifests(old: &Manifest, new: &Manifest) -> Vec<FieldChange> {
     changes
 }
 
-/// Fields of the graph `name` that are otherwise, its file's name not counted.
-pub(super) fn of_graphs(old: &Manifest, new: &Manifest, name: &str) -> Vec<FieldChange> {
+/// Fields of the graph `name` that are otherwise, its file's name not counted; the manifests as [`json`] has them.
+pub(super) fn of_graphs(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    name: &str,
+) -> Vec<FieldChange> {
     let [old, new] = [old, new].map(|manifest| {
-        let mut graph = json(manifest).remove("graphs").unwrap_or_default()[name].take();
+        let graph = manifest.get("graphs").and_then(|graphs| graphs.get(name));
+        let mut graph = graph.cloned().unwrap_or_default();
         graph.as_object_mut().and_then(|graph| graph.remove("file"));
         graph
     });
@@ -54,7 +59,7 @@ pub(super) fn of_graphs(old: &Manifest, new: &Manifest, name: &str) -> Vec<Field
 }
 
 /// The manifest as its file has it: a 32-bit float prints as there.
-fn json(manifest: &Manifest) -> Map<String, Value> {
+pub(super) fn json(manifest: &Manifest) -> Map<String, Value> {
     serde_json::from_str(&manifest.to_json()).unwrap_or_default()
 }
 

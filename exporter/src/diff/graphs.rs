@@ -7,7 +7,7 @@ use hilbert_runtime::selftest::Agreement;
 use serde::Serialize;
 
 use super::Change;
-use super::fields::{FieldChange, of_graphs};
+use super::fields::{FieldChange, json, of_graphs};
 use crate::constants::{Constant, Kind, constants, decode};
 use crate::error::{ErrorKind, Result};
 use crate::onnx::GraphProto;
@@ -68,9 +68,10 @@ pub struct OperatorChange {
 /// The graphs that are otherwise, by name.
 pub(super) fn changes(old: &Bundle, new: &Bundle) -> Result<Vec<GraphChange>> {
     let [of_old, of_new] = [old, new].map(|bundle| bundle.manifest().graphs.keys());
+    let manifests = [old, new].map(|bundle| json(bundle.manifest()));
     let mut changes = Vec::new();
     for name in of_old.chain(of_new).collect::<BTreeSet<_>>() {
-        let fields = of_graphs(old.manifest(), new.manifest(), name);
+        let fields = of_graphs(&manifests[0], &manifests[1], name);
         let (a, b) = (file(old, name)?, file(new, name)?);
         let bytes = [&a, &b].map(|onnx| onnx.as_ref().map(|onnx| onnx.len() as u64));
         let change = |change, fields| GraphChange {

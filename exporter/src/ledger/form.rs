@@ -55,15 +55,7 @@ impl<'a> Form<'a> {
         let (entry, onnx, graph) = self.graph(name)?;
         let Some(graph) = graph else { return run_outputs(name, entry, onnx, inputs) };
         let mut given = given.clone();
-        for (port, values) in entry.inputs.iter().zip(inputs) {
-            let shape = port.shape.clone();
-            let tensor = match values {
-                Input::F32(values) => Tensor::of_f32(&shape, values),
-                Input::I64(values) => Tensor { shape, elements: Elements::Whole(values.clone()) },
-                Input::Levels(_) => continue,
-            };
-            given.insert(port.name.clone(), Arc::new(tensor));
-        }
+        given.extend(named(entry, inputs));
         let fault = |reason| ErrorKind::Evaluate { graph: name.into(), reason };
         Ok(graph.evaluate(&given, wanted).map_err(fault)?)
     }
@@ -95,15 +87,29 @@ impl<'a> Form<'a> {
 /// Whether the evaluator computes the outputs, tried on zeros.
 fn is_known(graph: &Graph, entry: &GraphEntry) -> bool {
     let zeros = |port: &TensorEntry| {
-        let (shape, count) = (port.shape.clone(), port.shape.iter().product());
-        let tensor = match port.dtype {
-            Dtype::F32 => Tensor::of_f32(&shape, &vec![0.0; count]),
-            Dtype::I64 => Tensor { shape, elements: Elements::Whole(vec![0; count]) },
-        };
-        (port.name.clone(), Arc::new(tensor))
+        let count = port.shape.iter().product();
+        match port.dtype {
+            Dtype::F32 => Input::F32(vec![0.0; count]),
+            Dtype::I64 => Input::I64(vec![0; count]),
+        }
     };
+    let zeros: Vec<_> = entry.inputs.iter().map(zeros).collect();
     let outputs: Vec<_> = entry.outputs.iter().map(|port| port.name.as_str()).collect();
-    graph.evaluate(&entry.inputs.iter().map(zeros).collect(), &outputs).is_ok()
+    graph.evaluate(&named(entry, &zeros), &outputs).is_ok()
+}
+
+/// Inputs of a graph by their names; levels, which no graph is run on, left out.
+fn named(entry: &GraphEntry, inputs: &[Input]) -> Values {
+    let tensor = |(port, values): (&TensorEntry, &Input)| {
+        let shape = port.shape.clone();
+        let tensor = match values {
+            Input::F32(values) => Tensor::of_f32(&shape, values),
+            Input::I64(values) => Tensor { shape, elements: Elements::Whole(values.clone()) },
+            Input::Levels(_) => return None,
+        };
+        Some((port.name.clone(), Arc::new(tensor)))
+    };
+    entry.inputs.iter().zip(inputs).filter_map(tensor).collect()
 }
 
 fn run_outputs(name: &str, entry: &GraphEntry, onnx: &[u8], inputs: &[Input]) -> Result<Values> {

@@ -11,6 +11,7 @@ use hilbert_runtime::selftest::{Depth, SelfTest, selftest};
 use super::{Comparison, Comparisons, Golden, load, verify};
 use crate::certificate::Certificate;
 use crate::error::{ErrorKind, Result};
+use crate::packing::listed;
 
 /// A bundle that passed every check. Its `Display` is the output of `hilbert-export verify`.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,12 +51,7 @@ pub enum Signature {
 pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verified> {
     let model = load(bundle)?;
     let manifest = model.manifest();
-    let mut bytes = 0;
-    for file in &manifest.files {
-        if bundle.has(&file.path) || !file.optional {
-            bytes += bundle.read(&file.path).map_err(ErrorKind::reading)?.len() as u64;
-        }
-    }
+    let bytes = listed(bundle).map(|file| Ok(file?.1.len() as u64)).sum::<Result<_>>()?;
     let signature = match (bundle.signed(), bundle.read_signature()) {
         (Some(signed), _) => Signature::Verified(signed.clone()),
         (None, Ok(None)) => Signature::None,
