@@ -1,0 +1,125 @@
+//! Convolution over time, as a linear layer over windows.
+
+use crate::Scratch;
+use crate::activation::Activation;
+use crate::error::ShapeError;
+use crate::isa::Isa;
+use crate::linear::{Linear, Rows};
+
+/// A convolution of one group without dilation. `[inputs, T]` or `[T, inputs]` -> `[steps, outputs]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Convolution {
+    /// Channels that go in.
+    inputs: usize,
+    stride: usize,
+    /// Zeros before the first and behind the last frame.
+    pads: [usize; 2],
+    /// Frame after frame of a window, channel after channel of a frame.
+    window: Linear,
+}
+
+/// In which order a matrix of channels and frames lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Channel after channel, `[channels, T]`, as in ONNX.
+    Channels,
+    /// Frame after frame, `[T, channels]`.
+    Frames,
+}
+
+impl Convolution {
+    /// Packs the kernel `[outputs, inputs, width]`; `scales` has one value an output, and so has `bias`, or none at all.
+    ///
+    /// # Errors
+    /// Slices that do not fit, a stride or width of 0, a window of more than 65,536 values.
+    pub fn pack(
+        levels: &[i8],
+        [outputs, inputs, width]: [usize; 3],
+        stride: usize,
+        pads: [usize; 2],
+        scales: &[f32],
+        bias: &[f32],
+    ) -> Result<Self, ShapeError> {
+        if stride == 0 || width == 0 {
+            return Err(ShapeError { what: "stride and width", found: 0, expected: 1 });
+        }
+        let count = outputs.saturating_mul(inputs).saturating_mul(width);
+        ShapeError::check("weights of a convolution", levels.len(), count)?;
+        let level = |i: usize, output: usize| {
+            let (tap, channel) = (i / inputs.max(1), i % inputs.max(1));
+            levels[(output * inputs + channel) * width + tap]
+        };
+        let window = Linear::pack([width * inputs, outputs], level, scales, bias)?;
+        Ok(Self { inputs, stride, pads, window })
+    }
+
+    /// Bytes of the packed weights.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.window.bytes()
+    }
+
+    /// Channels that come out.
+    #[must_use]
+    pub const fn outputs(&self) -> usize {
+        self.window.outputs()
+    }
+
+    /// Frames that come out where `frames` go in.
+    #[must_use]
+    pub fn steps(&self, frames: usize) -> usize {
+        let width = self.window.inputs() / self.inputs.max(1);
+        let padded = frames + self.pads[0] + self.pads[1];
+        if padded < width { 0 } else { (padded - width) / self.stride + 1 }
+    }
+
+    /// Applies the convolution to `x`, whose frames lie as `layout` says, and writes `out`, `[steps, outputs]`.
+    ///
+    /// # Errors
+    /// Slices of another length.
+    pub fn apply(
+        &self,
+        isa: Isa,
+        x: &[f32],
+        layout: Layout,
+        activation: Activation,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ShapeError> {
+        let frames = x.len() / self.inputs.max(1);
+        ShapeError::check("values of all frames", x.len(), frames * self.inputs)?;
+        let mut rows = std::mem::take(&mut scratch.rows);
+        let before = self.pads[0] * self.inputs;
+        rows.clear();
+        rows.resize(before + x.len() + self.pads[1] * self.inputs, 0.0);
+        let inside = &mut rows[before..before + x.len()];
+        match layout {
+            Layout::Frames => inside.copy_from_slice(x),
+            Layout::Channels => transpose(x, self.inputs, inside),
+        }
+        let windows = Rows {
+            values: &rows,
+            width: self.window.inputs(),
+            stride: self.stride * self.inputs,
+            count: self.steps(frames),
+        };
+        let result = self.window.apply(isa, windows, activation, &[], out, scratch);
+        scratch.rows = rows;
+        result
+    }
+}
+
+/// `[rows, columns]` -> `[columns, rows]`, in blocks that stay in the nearest cache.
+fn transpose(x: &[f32], rows: usize, out: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let columns = x.len() / rows.max(1);
+    for row in (0..rows).step_by(BLOCK) {
+        for column in (0..columns).step_by(BLOCK) {
+            for c in column..columns.min(column + BLOCK) {
+                for r in row..rows.min(row + BLOCK) {
+                    out[c * rows + r] = x[r * columns + c];
+                }
+            }
+        }
+    }
+}

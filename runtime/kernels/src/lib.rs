@@ -1,0 +1,45 @@
+//! The arithmetic of HILBERT's encoders on slices: int8 linear layers and convolutions, attention, layer norm.
+//!
+//! A kernel is written once, over vectors of 16 lanes, and compiled for each instruction set ([`Isa`]); which one runs is
+//! chosen by the caller, normally [`Isa::detect`]. Nothing here knows of graphs or files.
+//!
+//! **Integer arithmetic.** Weights are int8 with one scale a column. The rows they multiply are quantised while they run, to
+//! whole levels from -127 to 127 with one scale a row, so that no calibration is needed. The sums of products are exact, and
+//! the same on every path, bit for bit.
+//!
+//! **Hostile values.** A row with a NaN or an infinity gives NaN wherever it has a part: never a plausible number.
+
+mod activation;
+mod attention;
+mod convolution;
+mod error;
+mod exponential;
+mod isa;
+mod layer_norm;
+mod levels;
+mod linear;
+mod simd;
+
+pub use activation::Activation;
+pub use attention::{Attention, AttentionInputs};
+pub use convolution::{Convolution, Layout};
+pub use error::ShapeError;
+pub use isa::{Isa, UnknownIsa};
+pub use layer_norm::layer_norm;
+pub use linear::{Linear, Rows};
+
+/// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    levels: levels::Levels,
+    rows: Vec<f32>,
+    attention: attention::Working,
+}
+
+impl Scratch {
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.levels.bytes() + 4 * self.rows.capacity() + self.attention.bytes()
+    }
+}

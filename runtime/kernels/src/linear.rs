@@ -1,0 +1,286 @@
+//! The int8 linear layer: rows quantised as they come, multiplied, scaled, with bias, activation and residual.
+
+use crate::Scratch;
+use crate::activation::{Activation, gelu};
+use crate::error::ShapeError;
+use crate::isa::Isa;
+use crate::levels::{Levels, Tile};
+use crate::simd::{Kernel, LANES, Simd};
+
+/// More inputs could overflow a sum of 32 bits.
+const MOST_INPUTS: usize = 1 << 16;
+
+/// The weights of one layer, packed.
+///
+/// `y[r, c] = activation(sum_i x[r, i] w[i, c] + bias[c]) + residual[r, c]`, the rows of `x` rounded to 255 levels each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    inputs: usize,
+    outputs: usize,
+    /// Panels of 16 columns, zeros beyond the last; in a panel, four levels of each column, then the next four.
+    levels: Vec<i8>,
+    /// What a level of each column is worth, a panel's length each, as all below.
+    scales: Vec<[f32; LANES]>,
+    bias: Vec<[f32; LANES]>,
+    /// Sum of the levels of each column.
+    sums: Vec<[i32; LANES]>,
+}
+
+/// Rows of one length in a slice, which may overlap or leave gaps.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of `width` values, one behind the other.
+    ///
+    /// # Errors
+    /// A length that is no multiple of the width.
+    pub fn new(values: &'a [f32], width: usize) -> Result<Self, ShapeError> {
+        let count = values.len() / width.max(1);
+        ShapeError::check("values of all rows", values.len(), count * width)?;
+        Ok(Self { values, width, stride: width, count })
+    }
+
+    #[inline(always)]
+    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
+        &self.values[i * self.stride..i * self.stride + self.width]
+    }
+}
+
+impl Linear {
+    /// Packs the levels `level(input, output)`; `scales` has one value an output, and so has `bias`, or none at all.
+    ///
+    /// # Errors
+    /// Slices of another length than `outputs`; more than 65,536 inputs, whose sum could overflow.
+    pub fn pack(
+        [inputs, outputs]: [usize; 2],
+        level: impl Fn(usize, usize) -> i8,
+        scales: &[f32],
+        bias: &[f32],
+    ) -> Result<Self, ShapeError> {
+        if inputs > MOST_INPUTS {
+            return Err(ShapeError { what: "inputs", found: inputs, expected: MOST_INPUTS });
+        }
+        ShapeError::check("scales", scales.len(), outputs)?;
+        if !bias.is_empty() {
+            ShapeError::check("bias", bias.len(), outputs)?;
+        }
+        let panels = outputs.div_ceil(LANES);
+        let mut levels = Vec::with_capacity(panels * LANES * inputs.next_multiple_of(4));
+        let mut sums = Vec::with_capacity(panels);
+        for panel in 0..panels {
+            let mut sum = [0; LANES];
+            for first in (0..inputs).step_by(4) {
+                for (lane, sum) in sum.iter_mut().enumerate() {
+                    let output = panel * LANES + lane;
+                    for input in first..first + 4 {
+                        let inside = input < inputs && output < outputs;
+                        let level = if inside { level(input, output) } else { 0 };
+                        *sum += i32::from(level);
+                        levels.push(level);
+                    }
+                }
+            }
+            sums.push(sum);
+        }
+        Ok(Self {
+            inputs,
+            outputs,
+            levels,
+            scales: panelled(scales, panels),
+            bias: panelled(bias, panels),
+            sums,
+        })
+    }
+
+    /// Values of a row that goes in.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values of a row that comes out.
+    #[must_use]
+    pub const fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Bytes of the packed weights with their scales and bias.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.levels.len() + 4 * LANES * (self.scales.len() + self.bias.len() + self.sums.len())
+    }
+
+    /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`; `residual` is as long or empty.
+    ///
+    /// # Errors
+    /// Rows of another width than `inputs`, slices of another length than the rows ask for.
+    pub fn apply(
+        &self,
+        isa: Isa,
+        rows: Rows<'_>,
+        activation: Activation,
+        residual: &[f32],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ShapeError> {
+        ShapeError::check("width of a row", rows.width, self.inputs)?;
+        ShapeError::check("outputs of all rows", out.len(), rows.count * self.outputs)?;
+        if !residual.is_empty() {
+            ShapeError::check("residual", residual.len(), out.len())?;
+        }
+        isa.run(Apply {
+            linear: self,
+            rows,
+            activation,
+            residual,
+            out,
+            levels: &mut scratch.levels,
+        });
+        Ok(())
+    }
+}
+
+fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
+    let value = |i| values.get(i).copied().unwrap_or(0.0);
+    (0..panels).map(|panel| std::array::from_fn(|lane| value(panel * LANES + lane))).collect()
+}
+
+struct Apply<'a> {
+    linear: &'a Linear,
+    rows: Rows<'a>,
+    activation: Activation,
+    residual: &'a [f32],
+    out: &'a mut [f32],
+    levels: &'a mut Levels,
+}
+
+impl Kernel for Apply<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.levels.quantise(simd, self.rows);
+        let width = self.linear.inputs.next_multiple_of(4);
+        let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
+        let mut product = Product {
+            linear: self.linear,
+            activation: self.activation,
+            residual: self.residual,
+            out: self.out,
+        };
+        let mut panels = panels.enumerate();
+        while let Some((panel, first)) = panels.next() {
+            // Panels stay in the nearest cache while all tiles go by.
+            let second =
+                if S::PANELS == 2 { panels.next().map(|(_, second)| second) } else { None };
+            for tile in self.levels.tiles::<S>(self.rows.count) {
+                match second {
+                    Some(second) => product.rows(simd, tile, panel, [first, second]),
+                    None => product.rows(simd, tile, panel, [first]),
+                }
+            }
+        }
+    }
+}
+
+struct Product<'a> {
+    linear: &'a Linear,
+    activation: Activation,
+    residual: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const C: usize>(
+        &mut self,
+        simd: S,
+        tile: Tile<'_>,
+        panel: usize,
+        panels: [&[i8]; C],
+    ) {
+        match tile.scales.len() {
+            12 if S::ROWS == 12 => self.tile::<S, 12, C>(simd, tile, panel, panels),
+            8 if S::ROWS == 8 => self.tile::<S, 8, C>(simd, tile, panel, panels),
+            6 if S::ROWS == 6 => self.tile::<S, 6, C>(simd, tile, panel, panels),
+            4 => self.tile::<S, 4, C>(simd, tile, panel, panels),
+            3 if S::ROWS == 3 => self.tile::<S, 3, C>(simd, tile, panel, panels),
+            _ => self.tile::<S, 1, C>(simd, tile, panel, panels),
+        }
+    }
+
+    /// `R` rows times `C` panels, of which `panel` is the first.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const C: usize>(
+        &mut self,
+        simd: S,
+        tile: Tile<'_>,
+        panel: usize,
+        panels: [&[i8]; C],
+    ) {
+        let sums = multiply::<S, R, C>(simd, tile.levels, panels);
+        let outputs = self.linear.outputs;
+        for c in 0..C {
+            let first = (panel + c) * LANES;
+            let last = outputs.min(first + LANES);
+            let corrections = self.linear.sums[panel + c].map(|sum| S::OFFSET * sum);
+            let scales = simd.load(&self.linear.scales[panel + c]);
+            let bias = simd.load(&self.linear.bias[panel + c]);
+            for r in 0..R {
+                let scales = simd.mul(scales, simd.splat(tile.scales[r]));
+                let mut y = simd.mul(simd.finish(sums[r][c], &corrections), scales);
+                y = simd.add(y, bias);
+                if self.activation == Activation::Gelu {
+                    y = gelu(simd, y);
+                }
+                let at = (tile.first + r) * outputs;
+                let place = &mut self.out[at + first..at + last];
+                if let Ok(place) = <&mut [f32; LANES]>::try_from(&mut *place) {
+                    if let Some(residual) =
+                        self.residual.get(at + first..).and_then(<[f32]>::first_chunk)
+                    {
+                        y = simd.add(y, simd.load(residual));
+                    }
+                    simd.store(y, place);
+                } else {
+                    if !self.residual.is_empty() {
+                        y = simd.add(y, simd.load_first(&self.residual[at + first..at + last]));
+                    }
+                    simd.store_first(y, place);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of products of `R` rows of levels and `C` panels.
+#[inline(always)]
+fn multiply<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    levels: &[u8],
+    panels: [&[i8]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    let steps = levels.len() / (4 * R);
+    let mut fours = [[].as_slice(); C];
+    for c in 0..C {
+        fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
+    }
+    for (step, rows) in levels.chunks_exact(4 * R).enumerate() {
+        let rows = rows.as_chunks::<4>().0;
+        let mut weights = [simd.weights(&fours[0][step]); C];
+        for c in 1..C {
+            weights[c] = simd.weights(&fours[c][step]);
+        }
+        for r in 0..R {
+            for c in 0..C {
+                sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
+            }
+        }
+    }
+    sums
+}

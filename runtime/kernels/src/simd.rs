@@ -1,0 +1,127 @@
+//! Sixteen lanes of arithmetic, the same on every instruction set.
+//!
+//! A kernel is written once over [`Simd`]. A vector has 16 lanes whatever the width of the machine's registers (one, two, four
+//! or sixteen of them), so that sums are taken in one order everywhere.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod portable;
+
+/// Lanes of a vector, and columns of a panel of packed weights.
+pub(crate) const LANES: usize = 16;
+
+/// Arithmetic of one instruction set. A value of the type is the proof that this machine has it.
+pub(crate) trait Simd: Copy {
+    /// 16 floats.
+    type F: Copy;
+    /// 16 sums of products of int8, however the instruction set splits them.
+    type Sums: Copy;
+    /// Four int8 levels of 16 columns.
+    type Weights: Copy;
+
+    /// What [`Simd::store_levels`] adds to a level, modulo 256: sums carry this many times the sum of their weights.
+    const OFFSET: i32;
+    /// Rows of a tile of [`crate::linear`], of 12, 8, 6, 4 and 3: what the registers hold with [`Simd::PANELS`] panels.
+    const ROWS: usize;
+    /// Panels of a tile, 1 or 2.
+    const PANELS: usize;
+    /// Vectors of floats that go with six rows in a tile of [`crate::attention`], 4 or 1.
+    const FLOAT_PANELS: usize;
+
+    /// `value` in every lane.
+    fn splat(self, value: f32) -> Self::F;
+    /// The 16 values.
+    fn load(self, values: &[f32; LANES]) -> Self::F;
+    /// Writes the 16 lanes.
+    fn store(self, v: Self::F, values: &mut [f32; LANES]);
+    /// `a + b`
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once where the instruction set can.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The larger; `b` where either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller; `b` where either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The whole number next to each lane, halves to even. Lanes are below 2^22 in magnitude.
+    fn round(self, v: Self::F) -> Self::F;
+    /// 2 to the power of each lane, a whole number from -126 to 127.
+    fn power_of_two(self, v: Self::F) -> Self::F;
+    /// The larger of the bits of both without their signs, as floats: infinity beats all numbers, NaN beats infinity.
+    fn max_magnitude(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Lanes rounded to whole numbers from -127 to 127, halves to even, as bytes with [`Simd::OFFSET`] added.
+    fn store_levels(self, v: Self::F, levels: &mut [u8; LANES]);
+
+    /// No products yet.
+    fn no_sums(self) -> Self::Sums;
+    /// Four levels of 16 columns, column by column.
+    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights;
+    /// Adds to the sum of each column the products of its four levels with the four levels of one row, as stored.
+    fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums;
+    /// The finished sums less `corrections`, as floats.
+    fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F;
+
+    /// The first values of a slice of fewer than 16, zeros behind them.
+    #[inline(always)]
+    fn load_first(self, values: &[f32]) -> Self::F {
+        let mut all = [0.0; LANES];
+        for (lane, value) in all.iter_mut().zip(values) {
+            *lane = *value;
+        }
+        self.load(&all)
+    }
+
+    /// Writes the first lanes, as many as the slice holds.
+    #[inline(always)]
+    fn store_first(self, v: Self::F, values: &mut [f32]) {
+        let all = self.lanes(v);
+        for (value, lane) in values.iter_mut().zip(all) {
+            *value = lane;
+        }
+    }
+
+    /// The lanes as an array.
+    #[inline(always)]
+    fn lanes(self, v: Self::F) -> [f32; LANES] {
+        let mut all = [0.0; LANES];
+        self.store(v, &mut all);
+        all
+    }
+
+    /// Sum of the lanes, halves folded onto each other.
+    #[inline(always)]
+    fn sum(self, v: Self::F) -> f32 {
+        fold(self.lanes(v), |a, b| a + b)
+    }
+
+    /// The largest lane, no lane being NaN.
+    #[inline(always)]
+    fn largest(self, v: Self::F) -> f32 {
+        fold(self.lanes(v), |a, b| if a > b { a } else { b })
+    }
+}
+
+#[inline(always)]
+pub(crate) fn fold(mut lanes: [f32; LANES], op: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = op(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// A kernel with its arguments, to be run on one instruction set.
+pub(crate) trait Kernel {
+    /// Runs it. Implementations are `#[inline(always)]`: they become part of a function that has the instruction set.
+    fn run<S: Simd>(self, simd: S);
+}

@@ -1,0 +1,140 @@
+//! Plain Rust, for any machine. What the compiler makes of it is as fast as the target that it compiles for.
+
+use super::{Kernel, LANES, Simd};
+
+/// No instruction set in particular.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Portable {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        kernel.run(self);
+    }
+}
+
+/// A float of this size has no fraction bits: adding and taking it away rounds, halves to even.
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
+
+impl Simd for Portable {
+    type F = [f32; LANES];
+    type Sums = [i32; LANES];
+    type Weights = [i8; 4 * LANES];
+
+    const OFFSET: i32 = 0;
+    const ROWS: usize = 4;
+    const PANELS: usize = 1;
+    const FLOAT_PANELS: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::F {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; LANES]) -> Self::F {
+        *values
+    }
+
+    #[inline(always)]
+    fn store(self, v: Self::F, values: &mut [f32; LANES]) {
+        *values = v;
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::suboptimal_flops,
+        reason = "a fused operation is a call where the target has no instruction for it"
+    )]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        lanewise(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn round(self, v: Self::F) -> Self::F {
+        lanewise(|i| v[i] + ROUNDER - ROUNDER)
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, v: Self::F) -> Self::F {
+        // The rounder's last bits hold the whole number; the exponent's bias is 127.
+        lanewise(|i| f32::from_bits((v[i] + (ROUNDER + 127.0)).to_bits() << 23))
+    }
+
+    #[inline(always)]
+    fn max_magnitude(self, a: Self::F, b: Self::F) -> Self::F {
+        lanewise(|i| f32::from_bits(a[i].abs().to_bits().max(b[i].abs().to_bits())))
+    }
+
+    #[inline(always)]
+    fn store_levels(self, v: Self::F, levels: &mut [u8; LANES]) {
+        for (level, value) in levels.iter_mut().zip(v) {
+            *level = (value + ROUNDER).to_bits().to_le_bytes()[0];
+        }
+    }
+
+    #[inline(always)]
+    fn no_sums(self) -> Self::Sums {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
+        *levels
+    }
+
+    #[inline(always)]
+    fn dot(self, mut sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums {
+        let row = row.map(|level| i32::from(level.cast_signed()));
+        for (sum, column) in sums.iter_mut().zip(weights.as_chunks::<4>().0) {
+            let column = column.map(i32::from);
+            *sum +=
+                row[0] * column[0] + row[1] * column[1] + row[2] * column[2] + row[3] * column[3];
+        }
+        sums
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_precision_loss, reason = "rounding to the next float is meant")]
+    fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F {
+        lanewise(|i| sums[i].wrapping_sub(corrections[i]) as f32)
+    }
+}
+
+#[inline(always)]
+fn lanewise(f: impl Fn(usize) -> f32) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane = f(i);
+    }
+    lanes
+}

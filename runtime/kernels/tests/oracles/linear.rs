@@ -1,0 +1,187 @@
+//! The int8 linear layer.
+
+use hilbert_kernels::{Activation, Isa, Linear, Rows, Scratch};
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
+use proptest::{collection::vec, prop_assert, proptest};
+
+use crate::values::{HOSTILE, excess, floats, gelu, paths, same, scales};
+
+#[derive(Debug, Clone)]
+struct Case {
+    inputs: usize,
+    outputs: usize,
+    x: Vec<f32>,
+    levels: Vec<i8>,
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    residual: Vec<f32>,
+    gelu: bool,
+}
+
+impl Case {
+    fn apply(&self, isa: Isa) -> Vec<f32> {
+        let level = |i: usize, o: usize| self.levels[i * self.outputs + o];
+        let linear =
+            Linear::pack([self.inputs, self.outputs], level, &self.scales, &self.bias).unwrap();
+        let rows = Rows::new(&self.x, self.inputs).unwrap();
+        let mut out = vec![f32::NAN; self.x.len() / self.inputs * self.outputs];
+        let activation = if self.gelu { Activation::Gelu } else { Activation::Identity };
+        linear
+            .apply(isa, rows, activation, &self.residual, &mut out, &mut Scratch::default())
+            .unwrap();
+        out
+    }
+
+    /// The same rounding to levels, all else in double precision; and the largest magnitude that an activation is given.
+    fn oracle(&self) -> (Vec<f64>, f64) {
+        let mut out = Vec::new();
+        let mut largest_sum = 0.0_f64;
+        for (r, x) in self.x.chunks(self.inputs).enumerate() {
+            let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            let tiny = largest < 127.0 / f32::MAX;
+            let factor = if tiny { 0.0 } else { 127.0 / largest };
+            let q: Vec<f64> = x.iter().map(|x| f64::from((x * factor).round_ties_even())).collect();
+            let scale = if tiny { 0.0 } else { f64::from(largest / 127.0) };
+            for o in 0..self.outputs {
+                let product =
+                    |(i, q): (usize, &f64)| q * f64::from(self.levels[i * self.outputs + o]);
+                let sum: f64 = q.iter().enumerate().map(product).sum();
+                let mut y = sum * scale * f64::from(self.scales[o]);
+                y += self.bias.get(o).map_or(0.0, |b| f64::from(*b));
+                largest_sum = largest_sum.max(y.abs());
+                if self.gelu {
+                    y = gelu(y);
+                }
+                y += self.residual.get(r * self.outputs + o).map_or(0.0, |x| f64::from(*x));
+                out.push(y);
+            }
+        }
+        (out, largest_sum)
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    (1_usize..30, 1_usize..70, 1_usize..70).prop_flat_map(|(rows, inputs, outputs)| {
+        let floats_or_none =
+            |count| any::<bool>().prop_flat_map(move |some| floats(if some { count } else { 0 }));
+        (
+            Just((inputs, outputs)),
+            floats(rows * inputs),
+            vec(any::<i8>(), inputs * outputs),
+            scales(outputs),
+            floats_or_none(outputs),
+            floats_or_none(rows * outputs),
+            any::<bool>(),
+        )
+            .prop_map(|((inputs, outputs), x, levels, scales, bias, residual, gelu)| {
+                Case { inputs, outputs, x, levels, scales, bias, residual, gelu }
+            })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_path_equals_the_naive_product(case in cases()) {
+        let (expected, largest) = case.oracle();
+        let of_gelu = if case.gelu { 4e-7 * largest } else { 0.0 };
+        for isa in paths() {
+            let excess = excess(&case.apply(isa), &expected, 1e-4 + of_gelu, 1e-5);
+            prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
+        }
+    }
+
+    #[test]
+    fn without_activation_all_paths_agree_to_the_bit(case in cases()) {
+        let case = Case { gelu: false, ..case };
+        let expected = case.apply(Isa::Portable);
+        for isa in paths() {
+            prop_assert!(same(&case.apply(isa), &expected), "{isa}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_spoils_its_row_and_no_other(
+        case in cases(),
+        at in any::<prop::sample::Index>(),
+        hostile in 0_usize..3,
+    ) {
+        let at = at.index(case.x.len());
+        let mut spoilt = case.clone();
+        spoilt.x[at] = HOSTILE[hostile];
+        for isa in paths() {
+            let (clean, found) = (case.apply(isa), spoilt.apply(isa));
+            for (r, (clean, found)) in clean.chunks(case.outputs).zip(found.chunks(case.outputs)).enumerate() {
+                if r == at / case.inputs {
+                    prop_assert!(found.iter().all(|y| y.is_nan()), "{isa}, row {r}: {found:?}");
+                } else {
+                    prop_assert!(same(clean, found), "{isa}, row {r}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_levels_do_not_overflow() {
+    for (level, x) in [(-128_i8, 1.0_f32), (-128, -1.0), (127, 1.0), (127, -1.0), (-127, 1.0)] {
+        let inputs = 4096;
+        let linear = Linear::pack([inputs, 16], |_, _| level, &[1.0; 16], &[]).unwrap();
+        let row = vec![x; inputs];
+        for isa in paths() {
+            let mut out = [0.0; 16];
+            let rows = Rows::new(&row, inputs).unwrap();
+            linear
+                .apply(isa, rows, Activation::Identity, &[], &mut out, &mut Scratch::default())
+                .unwrap();
+            let expected = f64::from(level) * f64::from(x) * 4096.0;
+            assert!(
+                excess(&out, &[expected; 16], 0.0, 1e-6) <= 0.0,
+                "{isa}: {out:?}, expected {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit_are_refused() {
+    let linear = Linear::pack([4, 2], |_, _| 1, &[1.0; 2], &[]).unwrap();
+    let mut scratch = Scratch::default();
+    let rows = |values| Rows::new(values, 4).unwrap();
+    let narrow = Rows::new(&[0.0; 6], 3).unwrap();
+    let mut out = [0.0; 4];
+    let identity = Activation::Identity;
+    let isa = Isa::detect();
+    assert!(Rows::new(&[0.0; 5], 4).is_err());
+    assert!(linear.apply(isa, narrow, identity, &[], &mut out, &mut scratch).is_err());
+    assert!(linear.apply(isa, rows(&[0.0; 4]), identity, &[], &mut out, &mut scratch).is_err());
+    assert!(
+        linear.apply(isa, rows(&[0.0; 8]), identity, &[0.0; 3], &mut out, &mut scratch).is_err()
+    );
+    assert!(linear.apply(isa, rows(&[0.0; 8]), identity, &[], &mut out, &mut scratch).is_ok());
+    assert!(Linear::pack([4, 2], |_, _| 1, &[1.0; 3], &[]).is_err());
+    assert!(Linear::pack([4, 2], |_, _| 1, &[1.0; 2], &[1.0]).is_err());
+    assert!(Linear::pack([1 << 17, 1], |_, _| 1, &[1.0], &[]).is_err());
+}
+
+#[test]
+fn gelu_stays_within_its_stated_error() {
+    // One input, one level a step: the sum is the value itself.
+    let linear = Linear::pack([1, 1], |_, _| 127, &[1.0 / 127.0], &[]).unwrap();
+    let xs: Vec<f32> = (-9000..=9000).map(|i| i as f32 / 1000.0).collect();
+    for isa in paths() {
+        let mut out = vec![0.0; xs.len()];
+        let rows = Rows::new(&xs, 1).unwrap();
+        linear.apply(isa, rows, Activation::Gelu, &[], &mut out, &mut Scratch::default()).unwrap();
+        let worst = xs
+            .iter()
+            .zip(&out)
+            .map(|(&x, &y)| {
+                let x = f64::from(x);
+                (f64::from(y) - gelu(x)).abs() / (1.0 + x.abs())
+            })
+            .fold(0.0, f64::max);
+        assert!(worst <= 4e-7, "{isa}: {worst:e}");
+    }
+}

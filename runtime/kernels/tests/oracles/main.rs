@@ -1,0 +1,9 @@
+//! Every path against a naive computation in double precision, over random shapes, edges and hostile values.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod attention;
+mod convolution;
+mod layer_norm;
+mod linear;
+mod values;

@@ -1,0 +1,66 @@
+//! Values that tests feed to the kernels.
+
+use hilbert_kernels::Isa;
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, prop_oneof};
+
+/// The paths of this machine; a test that compares paths needs two at least on x86-64 of the last decade.
+pub(crate) fn paths() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_available())
+}
+
+/// Ordinary floats, zeros and denormals among them.
+pub(crate) fn floats(count: usize) -> impl Strategy<Value = Vec<f32>> {
+    vec(
+        prop_oneof![
+            8 => -4.0_f32..4.0,
+            1 => -1000.0_f32..1000.0,
+            1 => prop_oneof![Just(0.0), Just(-0.0), Just(1e-40), Just(-3e-42), Just(1e-30)],
+        ],
+        count,
+    )
+}
+
+/// Positive scales of ordinary size.
+pub(crate) fn scales(count: usize) -> impl Strategy<Value = Vec<f32>> {
+    vec(1e-3_f32..0.1, count)
+}
+
+/// What no computation may turn into a plausible number.
+pub(crate) const HOSTILE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+
+/// Whether two floats are the same bits, or both NaN.
+pub(crate) fn same(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+}
+
+/// The largest excess of `|found - expected|` over `absolute + relative |expected|`; at most 0 when all are close.
+pub(crate) fn excess(found: &[f32], expected: &[f64], absolute: f64, relative: f64) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let excess = |(found, expected): (&f32, &f64)| {
+        let difference = (f64::from(*found) - expected).abs();
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference - absolute - relative * expected.abs()
+        }
+    };
+    found.iter().zip(expected).map(excess).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// `x / 2 (1 + erf(x / sqrt 2))` by the Maclaurin series of erf, and 0 or x where the tail is below 1e-12.
+pub(crate) fn gelu(x: f64) -> f64 {
+    let z = x / 2.0_f64.sqrt();
+    if z.abs() > 5.0 {
+        return if z > 0.0 { x } else { 0.0 };
+    }
+    let (mut term, mut sum, mut n) = (z, z, 0.0);
+    while term.abs() > 1e-17 * sum.abs() {
+        n += 1.0;
+        term *= -z * z / n;
+        sum += term / (2.0 * n + 1.0);
+    }
+    let erf = sum * 2.0 / std::f64::consts::PI.sqrt();
+    x / 2.0 * (1.0 + erf)
+}
