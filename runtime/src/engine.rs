@@ -1,6 +1,9 @@
 //! The ONNX engine behind slices: the only place that names tract.
 
+mod choice;
+mod kernel;
 mod load;
+mod lower;
 mod port;
 
 use std::fmt;
@@ -11,6 +14,7 @@ use heapless::Vec as BoundedVec;
 use hilbert_formats::manifest::{GraphEntry, TensorEntry};
 use tract_core::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
 
+pub use self::choice::{Engine, UnknownEngine};
 pub use self::port::{Input, Port};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_PORTS;
@@ -30,13 +34,13 @@ pub struct Graph {
 type Ports = BoundedVec<Port, MAX_PORTS>;
 
 impl Graph {
-    /// Loads the graph `name` from the bytes of its ONNX file.
+    /// Loads the graph `name` from the bytes of its ONNX file, to be computed by `engine`.
     ///
     /// # Errors
     /// [`ErrorKind::GraphLoad`] when the engine cannot read, type or optimise it; [`ErrorKind::GraphSignature`] when an input
     /// or output differs from the manifest's `entry`.
-    pub fn load(name: &str, onnx: &[u8], entry: &GraphEntry) -> Result<Self> {
-        Self::load_with_taps(name, onnx, entry, &[])
+    pub fn load(name: &str, onnx: &[u8], entry: &GraphEntry, engine: Engine) -> Result<Self> {
+        Self::load_with_taps(name, onnx, entry, &[], engine)
     }
 
     /// Loads a graph that also gives the values `taps` from inside it, which [`Graph::run_with_taps`] returns.
@@ -50,8 +54,9 @@ impl Graph {
         onnx: &[u8],
         entry: &GraphEntry,
         taps: &[TensorEntry],
+        engine: Engine,
     ) -> Result<Self> {
-        let loaded = catch_unwind(|| load::load(name, onnx, entry, taps))
+        let loaded = catch_unwind(|| load::load(name, onnx, entry, taps, engine))
             .unwrap_or_else(|panic| Err(load::fault(name, "loading", panic_message(&*panic))))?;
         log::debug!("graph {name}: loaded from {} bytes", onnx.len());
         Ok(Self {

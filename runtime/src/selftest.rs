@@ -10,7 +10,7 @@ use hilbert_formats::{Bundle, taps::Input as Stored};
 use serde::Serialize;
 
 pub use self::agreement::Agreement;
-use crate::engine::{Graph, Input};
+use crate::engine::{Engine, Graph, Input};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Signal-to-noise ratio that the engine keeps to what a graph means, dB: errors of a thousandth of the signal. Rounding to
@@ -108,7 +108,7 @@ fn test_graph(
     let (outputs, inside): (Vec<&Layer>, Vec<&Layer>) = layers.iter().partition(is_output);
     let inside = if depth == Depth::Layers { inside } else { Vec::new() };
     let ports: Vec<_> = inside.iter().map(|layer| port(layer)).collect();
-    let graph = Graph::load_with_taps(name, onnx, entry, &ports)?;
+    let graph = Graph::load_with_taps(name, onnx, entry, &ports, Engine::Float)?;
     let stored: Vec<Stored> = entry
         .inputs
         .iter()

@@ -6,7 +6,7 @@ use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::linear::{Linear, Rows};
 
-/// A convolution of one group without dilation. `[inputs, T]` or `[T, inputs]` -> `[steps, outputs]`
+/// A convolution of one group without dilation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
     /// Channels that go in.
@@ -59,6 +59,12 @@ impl Convolution {
         self.window.bytes()
     }
 
+    /// Channels that go in.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Channels that come out.
     #[must_use]
     pub const fn outputs(&self) -> usize {
@@ -73,7 +79,7 @@ impl Convolution {
         if padded < width { 0 } else { (padded - width) / self.stride + 1 }
     }
 
-    /// Applies the convolution to `x`, whose frames lie as `layout` says, and writes `out`, `[steps, outputs]`.
+    /// Applies the convolution to `x`, which lies as the first layout says, and writes `out` as the second says.
     ///
     /// # Errors
     /// Slices of another length.
@@ -81,7 +87,7 @@ impl Convolution {
         &self,
         isa: Isa,
         x: &[f32],
-        layout: Layout,
+        [from, to]: [Layout; 2],
         activation: Activation,
         out: &mut [f32],
         scratch: &mut Scratch,
@@ -93,7 +99,7 @@ impl Convolution {
         rows.clear();
         rows.resize(before + x.len() + self.pads[1] * self.inputs, 0.0);
         let inside = &mut rows[before..before + x.len()];
-        match layout {
+        match from {
             Layout::Frames => inside.copy_from_slice(x),
             Layout::Channels => transpose(x, self.inputs, inside),
         }
@@ -103,7 +109,22 @@ impl Convolution {
             stride: self.stride * self.inputs,
             count: self.steps(frames),
         };
-        let result = self.window.apply(isa, windows, activation, &[], out, scratch);
+        let result = match to {
+            Layout::Frames => self.window.apply(isa, windows, activation, &[], out, scratch),
+            Layout::Channels => {
+                let mut steps = std::mem::take(&mut scratch.steps);
+                steps.resize(windows.count * self.window.outputs(), 0.0);
+                let result = ShapeError::check("outputs of all steps", out.len(), steps.len())
+                    .and_then(|()| {
+                        self.window.apply(isa, windows, activation, &[], &mut steps, scratch)
+                    });
+                if result.is_ok() {
+                    transpose(&steps, windows.count, out);
+                }
+                scratch.steps = steps;
+                result
+            }
+        };
         scratch.rows = rows;
         result
     }

@@ -4,7 +4,8 @@ use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::simd::{Kernel, LANES, Simd};
 
-/// Normalises each row of `x` to mean 0 and variance 1, then scales and shifts it, as ONNX's `LayerNormalization`:
+/// Normalises each row of `x` to mean 0 and variance 1, then scales and shifts it, as ONNX's `LayerNormalization`.
+///
 /// `(x - mean) / sqrt(variance + epsilon) scale + bias`. `x` and `out` `[rows, width]`, `scale` and `bias` `[width]`.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ pub use linear::{Linear, Rows};
 pub struct Scratch {
     levels: levels::Levels,
     rows: Vec<f32>,
+    steps: Vec<f32>,
     attention: attention::Working,
 }
 
@@ -40,6 +41,8 @@ impl Scratch {
     /// Bytes that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.levels.bytes() + 4 * self.rows.capacity() + self.attention.bytes()
+        self.levels.bytes()
+            + 4 * (self.rows.capacity() + self.steps.capacity())
+            + self.attention.bytes()
     }
 }

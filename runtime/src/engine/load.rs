@@ -1,14 +1,19 @@
 //! From the bytes of an ONNX file to a plan, held against what the manifest states.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
 use tract_core::prelude::{
-    DatumType, IntoRunnable, OutletId, TractError, TypedFact, TypedModel, TypedSimplePlan,
+    DatumType, IntoRunnable, OutletId, TractError, TractResult, TypedFact, TypedModel,
+    TypedSimplePlan,
 };
-use tract_onnx::prelude::{Framework, InferenceModelExt};
+use tract_onnx::Onnx;
+use tract_onnx::prelude::{Framework, InferenceModel, InferenceModelExt};
+use tract_onnx::tract_hir::ops::expandable::expand;
 
-use super::{Port, Ports, one_line};
+use super::kernel::{KernelOp, Pending};
+use super::lower::lower;
+use super::{Engine, Port, Ports, one_line};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`super::Graph`] keeps.
@@ -27,9 +32,10 @@ pub(super) fn load(
     onnx: &[u8],
     entry: &GraphEntry,
     entries: &[TensorEntry],
+    engine: Engine,
 ) -> Result<Loaded> {
     let failed = |stage| move |error: TractError| fault(name, stage, format!("{error:#}"));
-    let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).map_err(failed("parsing"))?;
+    let mut model = parse(onnx, entries, engine).map_err(failed("parsing"))?;
     let mut outlets = model.outputs.clone();
     for tap in entries {
         let missing = || signature(name, "tap", "no such value".to_owned(), tap.name.clone());
@@ -48,6 +54,21 @@ pub(super) fn load(
     check_taps(name, &optimised, tapped, entries)?;
     let plan = optimised.into_runnable().map_err(failed("planning"))?;
     Ok(Loaded { inputs, outputs, taps, plan })
+}
+
+/// Parses, and puts kernels in the place of what they compute.
+fn parse(onnx: &[u8], taps: &[TensorEntry], engine: Engine) -> TractResult<InferenceModel> {
+    static FRAMEWORK: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
+    let mut proto = FRAMEWORK.proto_model_for_read(&mut &*onnx)?;
+    let Engine::Kernels(isa) = engine else { return FRAMEWORK.model_for_proto_model(&proto) };
+    let taps: Vec<&str> = taps.iter().map(|tap| &*tap.name).collect();
+    let kernels = proto.graph.as_mut().map(|graph| lower(graph, &taps)).unwrap_or_default();
+    let mut model = FRAMEWORK.model_for_proto_model(&proto)?;
+    for (name, kernel) in kernels {
+        let node = model.node_id_by_name(&name)?;
+        model.node_mut(node).op = expand(Pending(KernelOp::new(kernel, isa)));
+    }
+    Ok(model)
 }
 
 pub(super) fn fault(graph: &str, stage: &'static str, message: String) -> Error {

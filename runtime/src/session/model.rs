@@ -12,7 +12,7 @@ use hilbert_formats::{Bundle, Manifest};
 use super::front_end::FrontEnd;
 use crate::alignment::{Alignment, AlignmentHead};
 use crate::encoder::{SpeechEncoder, TextEncoder};
-use crate::engine::Graph;
+use crate::engine::{Engine, Graph};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fusion::Fusion;
 use crate::moe::MixtureOfExperts;
@@ -47,6 +47,14 @@ impl Model {
     /// Code 3: [`ErrorKind::Formats`] for a file that is missing or differs from the manifest, [`ErrorKind::GraphLoad`] and
     /// [`ErrorKind::GraphSignature`] for its graphs, [`ErrorKind::Setting`] and [`ErrorKind::Bundle`] for its front end.
     pub fn from_bundle(bundle: &Bundle) -> Result<Self> {
+        Self::from_bundle_on(Engine::detect(), bundle)
+    }
+
+    /// Loads a bundle as [`Model::from_bundle`] does, to be computed by `engine`.
+    ///
+    /// # Errors
+    /// As [`Model::from_bundle`].
+    pub fn from_bundle_on(engine: Engine, bundle: &Bundle) -> Result<Self> {
         let started = Instant::now();
         let manifest = bundle.manifest().clone();
         let vocabulary = bundle.read(manifest.text.vocabulary())?;
@@ -55,7 +63,7 @@ impl Model {
         let mut graphs = BTreeMap::new();
         for (name, entry) in &manifest.graphs {
             let onnx = bundle.read(&entry.file)?;
-            graphs.insert(name.clone(), Arc::new(Graph::load(name, &onnx, entry)?));
+            graphs.insert(name.clone(), Arc::new(Graph::load(name, &onnx, entry, engine)?));
         }
         let graph = |name: &str| graphs.get(name).cloned().ok_or_else(|| missing(name));
         let model = Self {

@@ -112,6 +112,15 @@ proptest! {
             let excess = excess(&found, &expected, 1e-4, 1e-5);
             prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
             prop_assert!(same(&found, &case.apply(isa, Layout::Frames)), "{isa}: layouts differ");
+            let mut channels = vec![f32::NAN; found.len()];
+            let layouts = [Layout::Channels; 2];
+            let packed = case.packed();
+            packed.apply(isa, &case.x, layouts, Activation::Identity, &mut channels, &mut Scratch::default()).unwrap();
+            let steps = packed.steps(case.frames);
+            let frames: Vec<f32> = (0..found.len())
+                .map(|i| channels[i % case.shape[0] * steps + i / case.shape[0]])
+                .collect();
+            prop_assert!(same(&found, &frames), "{isa}: layouts of the output differ");
             prop_assert!(same(&found, &case.apply(Isa::Portable, Layout::Channels)), "{isa}: not the portable path's bits");
         }
     }

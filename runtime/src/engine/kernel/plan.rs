@@ -1,0 +1,124 @@
+//! A kernel as an operation of tract, before and after typing.
+
+use std::sync::Arc;
+
+use hilbert_kernels::Isa;
+use tract_core::internal::*;
+use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
+use tract_onnx::tract_hir::ops::expandable::Expansion;
+
+use super::Kernel;
+
+/// A kernel in a typed model.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct KernelOp {
+    pub(in crate::engine) kernel: Arc<Kernel>,
+    pub(in crate::engine) isa: Isa,
+}
+
+impl PartialEq for KernelOp {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kernel, &other.kernel) && self.isa == other.isa
+    }
+}
+
+impl Eq for KernelOp {}
+
+impl KernelOp {
+    fn output_shape(&self, inputs: &[Vec<usize>]) -> TractResult<Vec<usize>> {
+        let name = self.kernel.name();
+        self.kernel
+            .output_shape(inputs)
+            .with_context(|| format!("{name}: found inputs of shapes {inputs:?}, which do not fit"))
+    }
+}
+
+impl Op for KernelOp {
+    fn name(&self) -> StaticName {
+        self.kernel.name().into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for KernelOp {
+    // A table would be folded to floats.
+    not_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let shapes: Vec<_> = inputs.iter().map(|input| input.shape().to_vec()).collect();
+        let shape = self.output_shape(&shapes)?;
+        let plain = inputs
+            .iter()
+            .map(|input| input.try_as_plain_ram())
+            .collect::<TractResult<TVec<_>>>()?;
+        let slices =
+            plain.iter().map(|input| input.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
+        let mut out = Tensor::zero::<f32>(&shape)?;
+        self.kernel.run(self.isa, &slices, out.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
+        Ok(tvec![out.into_tvalue()])
+    }
+}
+
+impl TypedOp for KernelOp {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let shapes = inputs
+            .iter()
+            .map(|fact| concrete(&fact.shape.to_tvec()))
+            .collect::<TractResult<Vec<_>>>()?;
+        ensure!(
+            inputs.iter().all(|fact| fact.datum_type == f32::datum_type()),
+            "{}: found inputs other than f32",
+            self.kernel.name()
+        );
+        Ok(tvec![f32::fact(self.output_shape(&shapes)?)])
+    }
+
+    as_op!();
+}
+
+/// A kernel in a model that is not typed yet.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Pending(pub(in crate::engine) KernelOp);
+
+impl Expansion for Pending {
+    fn name(&self) -> StaticName {
+        self.0.kernel.name().into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        solver: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        for tensor in inputs.iter().chain(outputs) {
+            solver.equals(&tensor.datum_type, f32::datum_type())?;
+        }
+        let shapes = inputs.iter().map(|input| &input.shape);
+        solver.given_all(shapes, move |solver, shapes| {
+            let shapes =
+                shapes.iter().map(|shape| concrete(shape)).collect::<TractResult<Vec<_>>>()?;
+            let shape = self.0.output_shape(&shapes)?;
+            let shape: TVec<TDim> = shape.into_iter().map(TDim::from).collect();
+            for output in outputs {
+                solver.equals(&output.shape, shape.clone())?;
+            }
+            Ok(())
+        })
+    }
+
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        model.wire_node(prefix, self.0.clone(), inputs)
+    }
+}
+
+/// The shape, every dimension a number.
+fn concrete(shape: &[TDim]) -> TractResult<Vec<usize>> {
+    shape.iter().map(|dim| Ok(dim.to_usize()?)).collect()
+}

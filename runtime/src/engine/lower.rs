@@ -1,0 +1,42 @@
+//! Rewrites a parsed ONNX graph: nodes that a kernel computes together become one, before tract types them.
+//!
+//! Int8 weights move from the file into the kernels, and are never unfolded to floats. What no pattern knows stays as it is, and
+//! so does what computes a value that is asked for: an output or a tap.
+
+mod attention;
+mod convolution;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod nodes;
+mod table;
+mod weights;
+
+use tract_onnx::pb::GraphProto;
+
+use self::nodes::Nodes;
+use super::kernel::Kernel;
+
+/// Name of the operation that stands in a graph for a kernel.
+const OPERATION: &str = "HilbertKernel";
+
+/// A kernel and the number of its node.
+type Lowered = (usize, Kernel);
+
+/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels with the names of their nodes.
+pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<(String, Kernel)> {
+    let patterns =
+        [attention::lower, linear::lower, convolution::lower, layer_norm::lower, table::lower];
+    let mut nodes = Nodes::new(graph, taps);
+    let mut lowered: Vec<Lowered> = Vec::new();
+    for pattern in patterns {
+        for i in 0..nodes.len() {
+            lowered.extend(pattern(&mut nodes, i));
+        }
+    }
+    convolution::join(&nodes, &mut lowered);
+    let named = |(i, kernel)| Some((nodes.name(i)?.to_owned(), kernel));
+    let kernels = lowered.into_iter().filter_map(named).collect();
+    nodes.finish();
+    kernels
+}

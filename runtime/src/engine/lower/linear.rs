@@ -1,0 +1,116 @@
+//! `MatMul` or `Gemm` by an int8 constant, with the bias, the Gelu and the residual that follow.
+
+use hilbert_kernels::{Activation, Linear};
+
+use super::gelu::{self, other_input};
+use super::nodes::Nodes;
+use super::weights::{Quantised, float, int, quantised, vector};
+use super::{Kernel, Lowered};
+
+/// Lowers the layer whose product is node `i`.
+pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
+    let mut layer = match nodes.operation(i, "MatMul") {
+        Some(node) => {
+            let [x, weights] = &node.input[..] else { return None };
+            Layer::new(i, x, &node.output, quantised(nodes, weights)?, false)?
+        }
+        None => gemm(nodes, i)?,
+    };
+    layer.follow(nodes);
+    let Layer { weights: Quantised { levels, scales, .. }, shape, is_transposed, bias, .. } = layer;
+    let [inputs, outputs] = shape;
+    let level = |input: usize, output: usize| {
+        let at = if is_transposed { output * inputs + input } else { input * outputs + output };
+        levels.get(at).copied().unwrap_or(0)
+    };
+    let linear = Linear::pack(shape, level, &scales, &bias).ok()?;
+    let node = nodes.replace(&layer.gone, layer.inputs, layer.output);
+    Some((node, Kernel::Linear { linear, activation: layer.activation }))
+}
+
+/// What is known of a layer so far.
+struct Layer {
+    weights: Quantised,
+    /// `[inputs, outputs]`
+    shape: [usize; 2],
+    /// Whether weights lie as `[outputs, inputs]`.
+    is_transposed: bool,
+    bias: Vec<f32>,
+    activation: Activation,
+    /// The rows, and behind them the residual.
+    inputs: Vec<String>,
+    output: String,
+    gone: Vec<usize>,
+}
+
+impl Layer {
+    fn new(
+        i: usize,
+        x: &str,
+        output: &[String],
+        weights: Quantised,
+        is_transposed: bool,
+    ) -> Option<Self> {
+        let &[rows, columns] = &weights.shape[..] else { return None };
+        // Scales belong to outputs.
+        if weights.axis != usize::from(!is_transposed) {
+            return None;
+        }
+        Some(Self {
+            weights,
+            shape: if is_transposed { [columns, rows] } else { [rows, columns] },
+            is_transposed,
+            bias: Vec::new(),
+            activation: Activation::Identity,
+            inputs: vec![x.to_owned()],
+            output: output.first()?.clone(),
+            gone: vec![i],
+        })
+    }
+
+    /// Takes in the nodes behind the product, as far as a kernel does what they do.
+    fn follow(&mut self, nodes: &Nodes<'_>) {
+        if self.bias.is_empty()
+            && let Some((i, node)) = nodes.taker(&self.output, "Add")
+            && let Some(other) = other_input(node, &self.output)
+            && let Some(bias) = vector(nodes, other, self.shape[1])
+            && let Some(output) = node.output.first()
+        {
+            self.bias = bias;
+            self.gone.push(i);
+            self.output.clone_from(output);
+        }
+        if let Some((gone, output)) = gelu::of(nodes, &self.output) {
+            self.activation = Activation::Gelu;
+            self.gone.extend(gone);
+            self.output = output;
+        }
+        if let Some((i, node)) = nodes.taker(&self.output, "Add")
+            && let Some(other) = other_input(node, &self.output)
+            && nodes.constant(other).is_none()
+            && nodes.giver(other, "DequantizeLinear").is_none()
+            && let Some(output) = node.output.first()
+        {
+            self.inputs.push(other.to_owned());
+            self.gone.push(i);
+            self.output.clone_from(output);
+        }
+    }
+}
+
+/// `Gemm` without factors and with a bias that is a vector.
+fn gemm(nodes: &Nodes<'_>, i: usize) -> Option<Layer> {
+    let node = nodes.operation(i, "Gemm")?;
+    let is_one =
+        |name| float(node, name).is_none_or(|factor| factor.to_bits() == 1.0_f32.to_bits());
+    if !is_one("alpha") || !is_one("beta") || int(node, "transA").unwrap_or(0) != 0 {
+        return None;
+    }
+    let [x, weights, bias @ ..] = &node.input[..] else { return None };
+    let is_transposed = int(node, "transB").unwrap_or(0) != 0;
+    let mut layer = Layer::new(i, x, &node.output, quantised(nodes, weights)?, is_transposed)?;
+    if let [bias] = bias {
+        layer.bias = vector(nodes, bias, layer.shape[1])?;
+    }
+    Some(layer)
+}

@@ -1,0 +1,151 @@
+//! A graph with the ways along its edges.
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+use super::OPERATION;
+
+/// The nodes of a graph, who gives each value and who takes it.
+pub(super) struct Nodes<'a> {
+    graph: &'a mut GraphProto,
+    givers: HashMap<String, usize>,
+    takers: HashMap<String, Vec<usize>>,
+    constants: HashMap<String, usize>,
+    /// Values that must still be there at the end.
+    kept: HashSet<String>,
+    removed: Vec<bool>,
+}
+
+impl<'a> Nodes<'a> {
+    pub(super) fn new(graph: &'a mut GraphProto, taps: &[&str]) -> Self {
+        let mut givers = HashMap::new();
+        let mut takers: HashMap<String, Vec<usize>> = HashMap::new();
+        for (i, node) in graph.node.iter().enumerate() {
+            for output in &node.output {
+                givers.insert(output.clone(), i);
+            }
+            for input in &node.input {
+                takers.entry(input.clone()).or_default().push(i);
+            }
+        }
+        // An initializer that is an input too is a default, which a caller may replace.
+        let inputs: HashSet<&str> = graph.input.iter().map(|input| &*input.name).collect();
+        let constants = graph.initializer.iter().enumerate();
+        let constants = constants
+            .filter(|(_, tensor)| !inputs.contains(&*tensor.name))
+            .map(|(i, tensor)| (tensor.name.clone(), i))
+            .collect();
+        let outputs = graph.output.iter().map(|output| output.name.clone());
+        let kept = outputs.chain(taps.iter().map(|&tap| tap.to_owned())).collect();
+        let removed = vec![false; graph.node.len()];
+        Self { graph, givers, takers, constants, kept, removed }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.removed.len()
+    }
+
+    /// Node `i`, if it is there still and of this operation of ONNX.
+    pub(super) fn operation(&self, i: usize, operation: &str) -> Option<&NodeProto> {
+        let node = self.graph.node.get(i)?;
+        let is_onnx = node.domain.is_empty() || node.domain == "ai.onnx";
+        (!self.removed[i] && is_onnx && node.op_type == operation).then_some(node)
+    }
+
+    /// The node of this operation that gives `value`.
+    pub(super) fn giver(&self, value: &str, operation: &str) -> Option<(usize, &NodeProto)> {
+        let &i = self.givers.get(value)?;
+        Some((i, self.operation(i, operation)?))
+    }
+
+    /// The nodes that take `value`; none for one that must still be there at the end.
+    pub(super) fn takers(&self, value: &str) -> &[usize] {
+        if self.kept.contains(value) {
+            return &[];
+        }
+        self.takers.get(value).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one node that takes `value`, if it is of this operation and nobody else does.
+    pub(super) fn taker(&self, value: &str, operation: &str) -> Option<(usize, &NodeProto)> {
+        let &[i] = self.takers(value) else { return None };
+        Some((i, self.operation(i, operation)?))
+    }
+
+    /// A constant of the graph.
+    pub(super) fn constant(&self, value: &str) -> Option<&TensorProto> {
+        self.constants.get(value).and_then(|&i| self.graph.initializer.get(i))
+    }
+
+    /// Name of node `i`.
+    pub(super) fn name(&self, i: usize) -> Option<&str> {
+        self.graph.node.get(i).map(|node| &*node.name)
+    }
+
+    /// The node that gives the first input of node `i`, if that has no other use.
+    pub(super) fn sole_giver(&self, i: usize) -> Option<usize> {
+        let input = self.graph.node.get(i)?.input.first()?;
+        (self.takers(input) == [i]).then(|| self.givers.get(input).copied())?
+    }
+
+    /// Puts a kernel with these inputs in the place of the nodes `gone`, which have no other use, and returns its number. It
+    /// gives what the last of them gave.
+    pub(super) fn replace(&mut self, gone: &[usize], inputs: Vec<String>, output: String) -> usize {
+        for &i in gone {
+            self.removed[i] = true;
+            for input in &self.graph.node[i].input {
+                if let Some(takers) = self.takers.get_mut(input) {
+                    takers.retain(|&taker| taker != i);
+                }
+            }
+        }
+        let i = self.graph.node.len();
+        for input in &inputs {
+            self.takers.entry(input.clone()).or_default().push(i);
+        }
+        self.givers.insert(output.clone(), i);
+        self.removed.push(false);
+        self.graph.node.push(NodeProto {
+            name: format!("{OPERATION} {output}"),
+            op_type: OPERATION.to_owned(),
+            domain: "hilbert".to_owned(),
+            input: inputs,
+            output: vec![output],
+            ..NodeProto::default()
+        });
+        i
+    }
+
+    /// Takes the removed nodes out, and every node and constant that is left without use.
+    pub(super) fn finish(self) {
+        let Self { graph, mut removed, kept, .. } = self;
+        loop {
+            let used: HashSet<&str> = graph
+                .node
+                .iter()
+                .zip(&removed)
+                .filter(|(_, removed)| !**removed)
+                .flat_map(|(node, _)| node.input.iter().map(String::as_str))
+                .chain(kept.iter().map(String::as_str))
+                .collect();
+            let is_idle = |node: &NodeProto| !node.output.iter().any(|o| used.contains(&**o));
+            let idle: Vec<bool> = graph
+                .node
+                .iter()
+                .zip(&removed)
+                .map(|(node, gone)| *gone || is_idle(node))
+                .collect();
+            if idle == removed {
+                break;
+            }
+            removed = idle;
+        }
+        let mut removed = removed.iter();
+        graph.node.retain(|_| !removed.next().copied().unwrap_or(false));
+        let used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+        graph
+            .initializer
+            .retain(|tensor| used.contains(&tensor.name) || kept.contains(&tensor.name));
+    }
+}

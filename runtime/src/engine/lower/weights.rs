@@ -1,0 +1,132 @@
+//! Constants of a graph, and what `DequantizeLinear` makes of them.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+
+use super::nodes::Nodes;
+
+/// An int8 constant of which each index of an axis has a scale.
+pub(super) struct Quantised {
+    pub(super) levels: Vec<i8>,
+    pub(super) shape: Vec<usize>,
+    pub(super) scales: Vec<f32>,
+    pub(super) axis: usize,
+}
+
+/// What `value` was before `DequantizeLinear`, if it is a constant without a zero point.
+pub(super) fn quantised(nodes: &Nodes<'_>, value: &str) -> Option<Quantised> {
+    let (_, node) = nodes.giver(value, "DequantizeLinear")?;
+    let [levels, scales, zero_point @ ..] = &node.input[..] else { return None };
+    let tensor = nodes.constant(levels)?;
+    let shape = shape(tensor)?;
+    let levels = int8(tensor)?;
+    let axis = axis(int(node, "axis").unwrap_or(1), shape.len())?;
+    let mut scales = floats(nodes.constant(scales)?)?;
+    let channels = *shape.get(axis)?;
+    if scales.len() == 1 {
+        scales = vec![scales[0]; channels];
+    }
+    let is_zero = |name: &String| {
+        name.is_empty()
+            || nodes
+                .constant(name)
+                .and_then(int8)
+                .is_some_and(|zeros| zeros.iter().all(|z| *z == 0))
+    };
+    let fits = scales.len() == channels
+        && zero_point.iter().all(is_zero)
+        && int(node, "block_size").is_none();
+    fits.then_some(Quantised { levels, shape, scales, axis })
+}
+
+/// A constant of floats with as many values as its shape says.
+pub(super) fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
+    if tensor.data_type != DataType::Float as i32 {
+        return None;
+    }
+    let values = if tensor.raw_data.is_empty() {
+        tensor.float_data.clone()
+    } else {
+        tensor.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
+    (values.len() == count(tensor)?).then_some(values)
+}
+
+/// The only value of a constant.
+pub(super) fn scalar(nodes: &Nodes<'_>, value: &str) -> Option<f32> {
+    match floats(nodes.constant(value)?)?[..] {
+        [scalar] => Some(scalar),
+        _ => None,
+    }
+}
+
+/// A vector of floats of this length.
+pub(super) fn vector(nodes: &Nodes<'_>, value: &str, len: usize) -> Option<Vec<f32>> {
+    let tensor = nodes.constant(value)?;
+    (tensor.dims.len() == 1).then(|| floats(tensor)).flatten().filter(|values| values.len() == len)
+}
+
+/// The whole numbers of a constant, such as a shape.
+pub(super) fn integers(nodes: &Nodes<'_>, value: &str) -> Option<Vec<i64>> {
+    let tensor = nodes.constant(value)?;
+    if tensor.data_type != DataType::Int64 as i32 {
+        return None;
+    }
+    let values = if tensor.raw_data.is_empty() {
+        tensor.int64_data.clone()
+    } else {
+        tensor.raw_data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+    };
+    (values.len() == count(tensor)?).then_some(values)
+}
+
+/// The integer attribute `name` of a node.
+pub(super) fn int(node: &NodeProto, name: &str) -> Option<i64> {
+    attribute(node, name).map(|attribute| attribute.i)
+}
+
+/// The attribute `name` of a node, a list of whole numbers.
+pub(super) fn ints<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
+    attribute(node, name).map(|attribute| &*attribute.ints)
+}
+
+/// The float attribute `name` of a node.
+pub(super) fn float(node: &NodeProto, name: &str) -> Option<f32> {
+    attribute(node, name).map(|attribute| attribute.f)
+}
+
+/// The text attribute `name` of a node.
+pub(super) fn text<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [u8]> {
+    attribute(node, name).map(|attribute| &*attribute.s)
+}
+
+fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|attribute| attribute.name == name)
+}
+
+/// An axis counted from the end where it is negative.
+fn axis(axis: i64, rank: usize) -> Option<usize> {
+    let rank = i64::try_from(rank).ok()?;
+    let axis = if axis < 0 { axis + rank } else { axis };
+    usize::try_from(axis).ok()
+}
+
+fn int8(tensor: &TensorProto) -> Option<Vec<i8>> {
+    if tensor.data_type != DataType::Int8 as i32 {
+        return None;
+    }
+    let values: Vec<i8> = if tensor.raw_data.is_empty() {
+        tensor.int32_data.iter().map(|v| i8::try_from(*v).ok()).collect::<Option<_>>()?
+    } else {
+        tensor.raw_data.iter().map(|byte| byte.cast_signed()).collect()
+    };
+    (values.len() == count(tensor)?).then_some(values)
+}
+
+fn shape(tensor: &TensorProto) -> Option<Vec<usize>> {
+    tensor.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect()
+}
+
+fn count(tensor: &TensorProto) -> Option<usize> {
+    shape(tensor)?.iter().try_fold(1_usize, |count, dim| count.checked_mul(*dim))
+}
