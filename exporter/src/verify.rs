@@ -13,7 +13,7 @@ use std::path::Path;
 
 use hilbert_formats::Bundle;
 use hilbert_formats::manifest::Weights;
-use hilbert_runtime::Model;
+use hilbert_runtime::{Engine, Model};
 
 pub use self::bundle::{Verified, verify_bundle};
 pub use self::golden::Golden;
@@ -86,21 +86,23 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Opens the bundle in `folder` with the runtime, which loads every graph.
+/// Opens the bundle in `folder` with the runtime, which loads every graph. It computes in floats, as the golden vectors were.
 ///
 /// # Errors
 /// [`ErrorKind::Runtime`].
 pub fn open(folder: &Path) -> Result<Model> {
-    Ok(Model::open(folder)
+    Ok(Bundle::open(folder)
+        .map_err(hilbert_runtime::Error::from)
+        .and_then(|bundle| Model::from_bundle_on(Engine::Float, &bundle))
         .map_err(|source| ErrorKind::Runtime { stage: "opening it".into(), source })?)
 }
 
-/// Loads a bundle with the runtime, every graph of it.
+/// Loads a bundle with the runtime, every graph of it, to compute in floats.
 ///
 /// # Errors
 /// [`ErrorKind::Runtime`].
 pub fn load(bundle: &Bundle) -> Result<Model> {
-    Ok(Model::from_bundle(bundle)
+    Ok(Model::from_bundle_on(Engine::Float, bundle)
         .map_err(|source| ErrorKind::Runtime { stage: "loading it".into(), source })?)
 }
 

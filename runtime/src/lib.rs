@@ -92,6 +92,7 @@ pub use fusion::{
     DocumentRows, Fused, Fusion, Modalities, Modality, Pooling, PositionEncoding, Row, RowStore,
     TimeSpan,
 };
+pub use hilbert_kernels::Isa;
 pub use moe::{MixtureOfExperts, TaskOutput};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{

@@ -20,11 +20,11 @@ mod stages;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hilbert_runtime::Session;
+use hilbert_runtime::{Engine, Isa, Session};
 
 use crate::alignment::check_result;
 use crate::file::Golden;
-use crate::report::{CHAINED, Report};
+use crate::report::{CHAINED, ROUNDED, Report, Tolerance};
 use crate::stages::check_stages;
 
 /// Folders of `models/`.
@@ -36,7 +36,7 @@ fn path(from_root: &str) -> PathBuf {
 
 #[test]
 fn every_stage_fed_its_golden_input_equals_the_reference() {
-    for golden in BUNDLES.map(Golden::read) {
+    for golden in BUNDLES.map(|name| Golden::read(name, Engine::Float)) {
         assert!(golden.documents().len() >= 4, "{:?}", golden.documents());
         let report = check_stages(&golden, &golden.documents());
         println!("{}: {}", golden.model.manifest().name, report.largest_differences());
@@ -46,15 +46,49 @@ fn every_stage_fed_its_golden_input_equals_the_reference() {
 
 #[test]
 fn the_whole_runtime_gives_the_probabilities_and_labels_of_the_reference() {
-    for golden in BUNDLES.map(Golden::read) {
-        let report = check_whole(&golden);
+    for golden in BUNDLES.map(|name| Golden::read(name, Engine::Float)) {
+        let report = check_whole(&golden, CHAINED);
         println!("{}: {}", golden.model.manifest().name, report.largest_differences());
         report.assert_empty();
     }
 }
 
+/// What the kernels keep to the golden set, stage by stage, dB.
+const KEPT_DB: f64 = 30.0;
+
+#[test]
+fn on_every_path_of_the_kernels_each_stage_keeps_30_db_to_the_reference() {
+    let mut failed = Vec::new();
+    for (name, isa) in on_all_paths() {
+        let golden = Golden::read(name, Engine::Kernels(isa));
+        let report = check_stages(&golden, &golden.documents());
+        let stages = report.decibels();
+        println!("{name} on {isa}: {stages:.1?}");
+        assert!(stages.len() > 15, "{stages:?}");
+        let under = stages.iter().filter(|(decibels, _)| !(*decibels >= KEPT_DB));
+        failed.extend(
+            under.map(|(decibels, stage)| format!("{name} on {isa}: {stage}: {decibels:.1} dB")),
+        );
+    }
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
+#[test]
+fn on_every_path_of_the_kernels_probabilities_stay_within_0_02_of_the_reference() {
+    for (name, isa) in on_all_paths() {
+        let report = check_whole(&Golden::read(name, Engine::Kernels(isa)), ROUNDED);
+        println!("{name} on {isa}: {}", report.largest_differences());
+        report.assert_empty();
+    }
+}
+
+fn on_all_paths() -> impl Iterator<Item = (&'static str, Isa)> {
+    let paths = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    paths.flat_map(|isa| BUNDLES.map(|name| (name, isa)))
+}
+
 /// Documents one after the other through one session.
-fn check_whole(golden: &Golden) -> Report {
+fn check_whole(golden: &Golden, tolerance: Tolerance) -> Report {
     let mut session = Session::new(Arc::clone(&golden.model)).unwrap();
     let mut report = Report::default();
     for document in golden.documents() {
@@ -62,7 +96,7 @@ fn check_whole(golden: &Golden) -> Report {
         for task in &classification.tasks {
             let expected = golden.output(&document, &format!("probabilities/{}", task.name));
             let found: Vec<f64> = task.probabilities.iter().map(|one| one.probability).collect();
-            report.compare("chained probabilities", &document, &found, &expected, CHAINED);
+            report.compare("chained probabilities", &document, &found, &expected, tolerance);
             let best = (0..expected.len())
                 .reduce(|a, b| if expected[b] > expected[a] { b } else { a })
                 .unwrap();
@@ -74,14 +108,14 @@ fn check_whole(golden: &Golden) -> Report {
                 ));
             }
         }
-        check_result(golden, &document, &classification, &mut report);
+        check_result(golden, &document, &classification, tolerance, &mut report);
     }
     report
 }
 
 #[test]
 fn a_perturbed_golden_value_fails() {
-    let golden = Golden::read(BUNDLES[0]);
+    let golden = Golden::read(BUNDLES[0], Engine::Float);
     let stages = [
         "text_rows",
         "text_x",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hilbert_formats::bundle::sha256;
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
-use hilbert_runtime::{Classification, Classifier, ErrorKind, Graph, Model, Options};
+use hilbert_runtime::{Classification, Classifier, Engine, ErrorKind, Graph, Model, Options};
 use serde_json::{Value, json};
 
 fn path(from_root: &str) -> PathBuf {
@@ -128,12 +128,13 @@ fn bytes_that_are_no_graph_are_an_error_and_never_a_panic() {
         changed[at] ^= 0x15;
         files.push(changed);
     }
-    for file in files {
-        match Graph::load("router", &file, &entry).map_err(|error| error.code()) {
+    let engines = [Engine::Float, Engine::detect()];
+    for (file, engine) in files.iter().flat_map(|file| engines.map(|engine| (file, engine))) {
+        match Graph::load("router", file, &entry, engine).map_err(|error| error.code()) {
             Ok(_) => panic!("the shapes of the manifest's entry are wrong"),
             Err(code) => assert_eq!(code, 3),
         }
     }
-    let error = Graph::load("router", &router, &entry).unwrap_err();
+    let error = Graph::load("router", &router, &entry, Engine::Float).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::GraphSignature { .. }), "{error}");
 }

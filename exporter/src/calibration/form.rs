@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use hilbert_formats::Bundle;
 use hilbert_formats::bundle::sha256;
-use hilbert_formats::manifest::Manifest;
+use hilbert_formats::manifest::{Manifest, Weights};
 use hilbert_runtime::{
-    Alignment, AlignmentHead, Fusion, Graph, MixtureOfExperts, SpeechEncoder, TextEncoder,
+    Alignment, AlignmentHead, Engine, Fusion, Graph, MixtureOfExperts, SpeechEncoder, TextEncoder,
 };
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Graphs that were loaded, by the SHA-256 of their files.
+/// Graphs that were loaded, by the SHA-256 of their files and their engine.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded(BTreeMap<String, Arc<Graph>>);
 
@@ -33,9 +33,9 @@ pub struct Form {
     pub experts: MixtureOfExperts,
     /// What the text of cues is held against.
     pub alignment: Option<(AlignmentHead, Alignment)>,
-    /// What the rows of a recording depend on: the speech encoder's and the alignment head's file.
+    /// What the rows of a recording depend on: the speech encoder's and the alignment head's file, and the engine.
     pub speech_key: String,
-    /// What the rows of a transcript depend on: the text encoder's file.
+    /// What the rows of a transcript depend on: the text encoder's file, and the engine.
     pub text_key: String,
 }
 
@@ -46,14 +46,23 @@ impl Form {
     /// [`ErrorKind::Runtime`] for a file or a graph that the runtime refuses.
     pub fn new(bundle: &Bundle, loaded: &mut Loaded) -> Result<Self> {
         let manifest = bundle.manifest().clone();
+        // As the runtime decides: int8 weights are multiplied as int8.
+        let engine = match manifest.weights {
+            Weights::F32 => Engine::Float,
+            Weights::Int8 => Engine::detect(),
+        };
         let read = |file: &str| bundle.read(file).map_err(|error| refused(error.into()));
         let (mut graphs, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for (name, entry) in &manifest.graphs {
             let file = manifest.files.iter().find(|file| file.path == entry.file);
-            let key = file.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?.sha256.clone();
+            let file = file.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?;
+            let key = format!("{} {engine}", file.sha256);
             let graph = match loaded.0.get(&key) {
                 Some(graph) => Arc::clone(graph),
-                None => Arc::new(Graph::load(name, &read(&entry.file)?, entry).map_err(refused)?),
+                None => {
+                    let onnx = read(&entry.file)?;
+                    Arc::new(Graph::load(name, &onnx, entry, engine).map_err(refused)?)
+                }
             };
             graphs.insert(name.clone(), Arc::clone(&graph));
             loaded.0.insert(key.clone(), graph);

@@ -13,7 +13,7 @@ use hilbert_exporter::memory::Measured;
 use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::Bundle;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse};
-use hilbert_runtime::{Graph, Input};
+use hilbert_runtime::{Engine, Graph, Input};
 
 use super::open;
 use super::output::Output;
@@ -56,7 +56,7 @@ fn measured(bundle: &Bundle) -> Result<Measured> {
 /// What this thread allocates when it loads the graph, and when it runs it once.
 fn heap_use(name: &str, onnx: &[u8], entry: &GraphEntry) -> hilbert_runtime::Result<HeapUse> {
     let mut loaded = None;
-    let load = count(|| loaded = Some(Graph::load(name, onnx, entry)));
+    let load = count(|| loaded = Some(Graph::load(name, onnx, entry, Engine::detect())));
     let Some(graph) = loaded else { unreachable!("what is counted is run") };
     let graph = graph?;
     let ports = graph.inputs().iter();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
 use hilbert_formats::taps::{Input, Place};
-use hilbert_runtime::Graph as Engine;
+use hilbert_runtime::Engine;
 
 use super::chain;
 use crate::error::{ErrorKind, Result};
@@ -133,7 +133,7 @@ fn engine<'b>(
         Input::Levels(_) => None,
     };
     let inputs: Vec<_> = inputs.iter().filter_map(input).collect();
-    let values =
-        Engine::load_with_taps(name, onnx, entry, taps).and_then(|g| g.run_with_taps(&inputs));
+    let values = hilbert_runtime::Graph::load_with_taps(name, onnx, entry, taps, Engine::Float)
+        .and_then(|graph| graph.run_with_taps(&inputs));
     Ok(values.map_err(|source| ErrorKind::Runtime { stage: format!("running {name}"), source })?)
 }

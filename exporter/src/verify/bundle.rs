@@ -6,6 +6,7 @@ use hilbert_formats::Bundle;
 use hilbert_formats::escape::Escaped;
 use hilbert_formats::manifest::Weights;
 use hilbert_formats::signature::Signed;
+use hilbert_runtime::Engine;
 use hilbert_runtime::selftest::{Depth, SelfTest, selftest};
 
 use super::{Comparison, Comparisons, Golden, load, verify};
@@ -58,9 +59,9 @@ pub fn verify_bundle(bundle: &Bundle, golden: Option<&Golden>) -> Result<Verifie
         (None, _) => Signature::NotVerified,
     };
     let certificate = Certificate::of(bundle)?;
-    let self_test = selftest(bundle, Depth::Layers)
+    let self_test = selftest(bundle, Depth::Layers, Engine::Float)
         .map_err(|source| ErrorKind::Runtime { stage: "testing it".into(), source })?;
-    if let Some(layer) = self_test.layers.iter().find(|layer| !layer.passes()) {
+    if let Some(layer) = self_test.first_failed() {
         let (layer, found) = (layer.name.clone(), layer.engine.snr_db);
         return Err(ErrorKind::SelfTest { layer, found, expected: self_test.threshold_db }.into());
     }

@@ -13,7 +13,7 @@ use hilbert_formats::Bundle;
 use hilbert_formats::manifest::{Dtype, TensorEntry, Weights};
 use hilbert_formats::taps::{FILE, MAX_BYTES, Taps};
 use hilbert_runtime::selftest::{Agreement, Depth, selftest};
-use hilbert_runtime::{Graph as Engine, Input};
+use hilbert_runtime::{Engine, Input};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ fn the_trained_bundle_keeps_every_threshold_and_passes_its_own_test() {
     }
     let bundle = bundle(&folder);
     for (depth, count) in [(Depth::Layers, layers.len()), (Depth::Outputs, 26)] {
-        let test = selftest(&bundle, depth).unwrap();
+        let test = selftest(&bundle, depth, Engine::Float).unwrap();
         assert_eq!((test.first_under, test.layers.len()), (None, count));
     }
     let written = |name: &str| fs::read_to_string(folder.path().join("ledger").join(name)).unwrap();
@@ -134,13 +134,13 @@ fn a_layer_that_the_machine_computes_differently_is_the_first_that_is_named() {
     }
     files.insert("manifest.json".into(), manifest.to_json().into_bytes());
     let changed = Bundle::from_owned(files.into_iter().collect()).unwrap();
-    assert_eq!(selftest(&changed, Depth::Outputs).unwrap().first_under, None);
-    let test = selftest(&changed, Depth::Layers).unwrap();
+    assert_eq!(selftest(&changed, Depth::Outputs, Engine::Float).unwrap().first_under, None);
+    let test = selftest(&changed, Depth::Layers, Engine::Float).unwrap();
     assert_eq!(test.first_under.as_deref(), Some("text.layers.1"));
     let under: Vec<_> = test
         .layers
         .iter()
-        .filter(|l| !l.passes())
+        .filter(|layer| !test.passes(layer))
         .map(|l| (&l.name[..], l.engine.snr_db.round()))
         .collect();
     assert_eq!(under, [("text.layers.1", 40.0), ("moe.router", 40.0)]);
@@ -189,7 +189,7 @@ fn taps_fit_their_limit_whatever_the_configuration() {
         assert!(bytes.len() <= MAX_BYTES, "{what}: {} bytes", bytes.len());
         let entry = bundle.manifest().files.iter().find(|file| file.path == FILE).unwrap();
         assert!(!entry.optional);
-        let test = selftest(&bundle, Depth::Layers).unwrap();
+        let test = selftest(&bundle, Depth::Layers, Engine::Float).unwrap();
         assert_eq!((test.first_under, test.layers.len()), (None, ledger.layers.len()), "{what}");
     }
 }
@@ -245,7 +245,9 @@ fn the_evaluator_and_the_engine_agree_on_every_graph_of_both_forms() {
                 shape: meant[name].shape.clone(),
             };
             let ports: Vec<_> = layers.iter().map(port).collect();
-            let engine = Engine::load_with_taps(name, onnx, entry, &ports).unwrap();
+            let engine =
+                hilbert_runtime::Graph::load_with_taps(name, onnx, entry, &ports, Engine::Float)
+                    .unwrap();
             let numbers: Vec<_> = entry.inputs.iter().map(|port| &inputs[&port.name]).collect();
             let floats: Vec<_> = numbers.iter().map(|tensor| tensor.to_f32()).collect();
             let given: Vec<_> = numbers

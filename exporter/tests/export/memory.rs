@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use hilbert_exporter::memory::Measured;
 use hilbert_formats::Bundle;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HEAP_UNIT, HeapUse};
-use hilbert_runtime::{Graph, Input, Model};
+use hilbert_runtime::{Engine, Graph, Input, Model};
 use tempfile::TempDir;
 
 use crate::command::run;
@@ -28,7 +28,7 @@ fn trained(folder: &TempDir) -> Bundle {
 /// Heap of loading, of what stays, and of the second run, on this thread.
 fn heap(name: &str, onnx: &[u8], entry: &GraphEntry) -> HeapUse {
     let mut graph = None;
-    let load = measure(|| graph = Some(Graph::load(name, onnx, entry).unwrap()));
+    let load = measure(|| graph = Some(Graph::load(name, onnx, entry, Engine::detect()).unwrap()));
     let graph = graph.unwrap();
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let floats: Vec<_> = entry.inputs.iter().map(|port| vec![0.5; len(&port.shape)]).collect();

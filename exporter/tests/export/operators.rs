@@ -8,7 +8,7 @@ use hilbert_exporter::onnx::{
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
-use hilbert_runtime::{Graph, Input};
+use hilbert_runtime::{Engine, Graph, Input};
 use prost::Message;
 
 /// One node of `op` on x = [[-2, -0.5, 0.5, 2]], with these constants after it, and its output's shape and numbers.
@@ -222,7 +222,7 @@ fn run_nodes(nodes: Vec<NodeProto>, constants: &[TensorProto], shape: &[usize]) 
     };
     let entry =
         GraphEntry { file: "one.onnx".into(), inputs: vec![x], outputs: vec![y], memory: None };
-    let graph = Graph::load("one", &model.encode_to_vec(), &entry)
+    let graph = Graph::load("one", &model.encode_to_vec(), &entry, Engine::Float)
         .unwrap_or_else(|e| panic!("{:?}: {e:?}", model.graph.map(|g| g.node)));
     graph.run(&[Input::F32(&[-2.0, -0.5, 0.5, 2.0])]).unwrap().remove(0)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use hilbert_runtime::Engine;
 
 /// A recording of speech and its transcript become a class, offline.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ pub(crate) struct Classify {
     #[command(flatten)]
     pub(crate) model: ModelChoice,
 
+    #[command(flatten)]
+    pub(crate) engine: EngineChoice,
+
     /// Read this channel of the recording alone, counted from 1. Without it all channels are mixed.
     #[arg(long, value_name = "N", requires = "recording", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) channel: Option<u16>,
@@ -57,6 +61,9 @@ pub(crate) struct SelfTest {
     #[command(flatten)]
     pub(crate) model: ModelChoice,
 
+    #[command(flatten)]
+    pub(crate) engine: EngineChoice,
+
     /// A table for people, or JSON (schema `hilbert.selftest/1`) for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -75,6 +82,14 @@ pub(crate) struct ModelChoice {
     /// Public key of minisign that must have signed the bundle, or the key's file; of several, one of them.
     #[arg(long, value_name = "FILE|BASE64", requires = "model")]
     pub(crate) trusted_key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineChoice {
+    /// What computes: `auto`, the fastest int8 kernels of this machine; `f32`, stock tract in floats; or the name of an
+    /// instruction set.
+    #[arg(long = "engine", value_name = "ENGINE", default_value = "auto")]
+    pub(crate) engine: Engine,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

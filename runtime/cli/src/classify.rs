@@ -12,7 +12,7 @@ pub(crate) fn classify(arguments: &Classify) -> Result<String, Failure> {
     let mut options = Options::default();
     options.channel = arguments.channel;
     options.stats = arguments.stats;
-    let model = Model::from_bundle(&open_bundle(&arguments.model)?)?;
+    let model = Model::from_bundle_on(arguments.engine.engine, &open_bundle(&arguments.model)?)?;
     let classification = Classifier::new(model)?.classify_file(
         arguments.recording.as_deref(),
         arguments.transcript.as_deref(),

@@ -13,7 +13,7 @@ use crate::printing::escape_json;
 /// The result as text, and the first layer that is under the threshold.
 pub(crate) fn selftest(arguments: &Arguments) -> Result<(String, Option<Failure>), Failure> {
     let depth = if arguments.layers { Depth::Layers } else { Depth::Outputs };
-    let test = run(&open_bundle(&arguments.model)?, depth)?;
+    let test = run(&open_bundle(&arguments.model)?, depth, arguments.engine.engine)?;
     let text = match arguments.format {
         Format::Text => Report(&test).to_string(),
         Format::Json => match serde_json::to_string_pretty(&test) {
@@ -21,7 +21,7 @@ pub(crate) fn selftest(arguments: &Arguments) -> Result<(String, Option<Failure>
             Err(error) => return Err(Failure::Internal(format!("result: {error}"))),
         },
     };
-    let failure = test.layers.iter().find(|layer| !layer.passes()).map(|layer| Failure::SelfTest {
+    let failure = test.first_failed().map(|layer| Failure::SelfTest {
         layer: layer.name.clone(),
         found: layer.engine.snr_db,
         expected: test.threshold_db,
@@ -34,8 +34,12 @@ struct Report<'a>(&'a SelfTest);
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let SelfTest { bundle, threshold_db, layers, .. } = self.0;
-        writeln!(f, "model {}: this machine against what its graphs mean", Escaped(bundle))?;
+        let SelfTest { bundle, engine, threshold_db, layers, .. } = self.0;
+        writeln!(
+            f,
+            "model {}: this machine ({engine}) against what its graphs mean",
+            Escaped(bundle)
+        )?;
         let names: Vec<_> = layers.iter().map(|layer| Escaped(&layer.name).to_string()).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
         writeln!(
@@ -46,13 +50,13 @@ impl Display for Report<'_> {
         for (layer, name) in layers.iter().zip(&names) {
             let Agreement { snr_db, cosine, largest } = layer.engine;
             let (values, float) = (layer.values, layer.float.snr_db);
-            let mark = if layer.passes() { "" } else { "  under the threshold" };
+            let mark = if self.0.passes(layer) { "" } else { "  under the threshold" };
             writeln!(
                 f,
                 "  {name:width$}  {values:>6}  {snr_db:>8.1}  {cosine:>8.6}  {largest:>18.1e}  {float:>17.1}{mark}"
             )?;
         }
-        let under = layers.iter().filter(|layer| !layer.passes()).count();
+        let under = layers.iter().filter(|layer| !self.0.passes(layer)).count();
         writeln!(f, "{} layers, {under} under {threshold_db} dB", layers.len())
     }
 }

@@ -12,7 +12,7 @@ use crate::process::{bundle, hilbert};
 fn the_built_in_model_passes_and_every_layer_is_shown_when_asked_for() {
     let outputs = hilbert(&["selftest"]);
     assert_eq!((outputs.code, &*outputs.stderr), (0, ""), "{outputs:?}");
-    assert!(outputs.stdout.starts_with("model spoken-english: this machine against"));
+    assert!(outputs.stdout.starts_with("model spoken-english: this machine ("));
     assert!(
         outputs.stdout.contains("  moe.heads.fluency  ")
             && !outputs.stdout.contains("speech.layers.0")
@@ -53,7 +53,7 @@ fn a_layer_that_comes_out_differently_is_code_8_and_named() {
     fs::write(folder.path().join(FILE), bytes).unwrap();
     fs::write(folder.path().join("manifest.json"), manifest.to_json()).unwrap();
     let model = folder.path().to_str().unwrap();
-    let finished = hilbert(&["selftest", "--layers", "--model", model]);
+    let finished = hilbert(&["selftest", "--layers", "--engine", "f32", "--model", model]);
     let said = "hilbert: self-test: layer moe.router: found 40.1 dB, expected at least 60 dB\n";
     assert_eq!((finished.code, &*finished.stderr), (8, said));
     assert!(finished.stdout.ends_with("layers, 1 under 60 dB\n"), "{}", finished.stdout);

@@ -4,7 +4,7 @@ use hilbert_formats::manifest::{self, Features};
 use hilbert_runtime::{AlignedCue, Classification, Input, LogMel, NotAligned, Segmenter, Span};
 
 use crate::file::Golden;
-use crate::report::{CHAINED, Report, STAGE};
+use crate::report::{Report, STAGE, Tolerance};
 use crate::stages::{double, single};
 
 const CLASSES: usize = manifest::Alignment::CLASSES;
@@ -56,6 +56,7 @@ pub(crate) fn check_result(
     golden: &Golden,
     document: &str,
     result: &Classification,
+    tolerance: Tolerance,
     report: &mut Report,
 ) {
     let Some(integrity) = &result.integrity else {
@@ -65,7 +66,7 @@ pub(crate) fn check_result(
     };
     let mut check = |stage: &str, found: &[f64]| {
         let expected = expected(golden, document, stage);
-        report.compare(&format!("chained {stage}"), document, found, &expected, CHAINED);
+        report.compare(&format!("chained {stage}"), document, found, &expected, tolerance);
     };
     check("cue_fits", &chained_fits(golden, document));
     let scores: Vec<f64> = integrity.cues.iter().map(|cue| cue.score.unwrap_or(UNKNOWN)).collect();

@@ -5,8 +5,10 @@ use std::fs;
 use std::sync::Arc;
 
 use hilbert_formats::manifest::Weights;
-use hilbert_formats::{Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
-use hilbert_runtime::{ChannelChoice, Classification, Input, Model, PcmFormat, Session, TimeSpan};
+use hilbert_formats::{Bundle, Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
+use hilbert_runtime::{
+    ChannelChoice, Classification, Engine, Input, Model, PcmFormat, Session, TimeSpan,
+};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -24,13 +26,14 @@ pub(crate) struct Golden {
 }
 
 impl Golden {
-    /// Of the bundle in `models/NAME`.
-    pub(crate) fn read(name: &str) -> Self {
+    /// Of the bundle in `models/NAME`, computed by `engine`.
+    pub(crate) fn read(name: &str, engine: Engine) -> Self {
         let file = format!("models/{name}/golden.safetensors");
         let bytes = fs::read(path(&file))
             .unwrap_or_else(|e| panic!("{file}: {e}: run models/reference/golden.py"));
-        let model = Model::open(path(&format!("models/{name}/bundle")))
-            .unwrap_or_else(|error| panic!("{error}"));
+        let bundle = Bundle::open(&path(&format!("models/{name}/bundle"))).unwrap();
+        let model =
+            Model::from_bundle_on(engine, &bundle).unwrap_or_else(|error| panic!("{error}"));
         let golden = SafeTensors::deserialize(&bytes).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let wav = metadata.metadata().as_ref().unwrap()["wav"].clone();

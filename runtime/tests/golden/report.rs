@@ -16,11 +16,16 @@ pub(crate) const STAGE: Tolerance = Tolerance { absolute: 1e-4, relative: 0.0 };
 /// All stages in a row, from the recording to the probabilities.
 pub(crate) const CHAINED: Tolerance = Tolerance { absolute: 1e-3, relative: 0.0 };
 
+/// The same with activations rounded to 255 levels a row.
+pub(crate) const ROUNDED: Tolerance = Tolerance { absolute: 0.02, relative: 0.0 };
+
 /// What did not agree, and how far everything was off.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) failures: Vec<String>,
     largest: BTreeMap<String, f64>,
+    /// Sums of squares of the reference and of the differences, a stage.
+    squares: BTreeMap<String, [f64; 2]>,
 }
 
 impl Report {
@@ -61,6 +66,18 @@ impl Report {
         }
         let largest = self.largest.entry(stage.to_owned()).or_default();
         *largest = largest.max(difference);
+        let [signal, noise] = self.squares.entry(stage.to_owned()).or_default();
+        *signal += reference.iter().map(|b| b * b).sum::<f64>();
+        *noise += ours.iter().zip(reference).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    }
+
+    /// Signal-to-noise ratio of each stage over all documents, dB, the worst first.
+    pub(crate) fn decibels(&self) -> Vec<(f64, &str)> {
+        let ratio = |[signal, noise]: [f64; 2]| 10.0 * (signal / noise).log10();
+        let mut all: Vec<_> =
+            self.squares.iter().map(|(stage, squares)| (ratio(*squares), stage.as_str())).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        all
     }
 
     pub(crate) fn largest_differences(&self) -> String {
