@@ -1,13 +1,31 @@
 //! Rows of floats as int8 levels, laid out in the order in which tiles of a product read them.
+//!
+//! A level is a 127th of the row's largest value, or of six times its root mean square where that is less: the few values beyond
+//! are cut there, and what the cut leaves of them is quantised once more. So one channel that is tens of times as large as the
+//! rest, as transformers have them, does not round the rest away. Where rows are few, what rounding leaves of every value is
+//! quantised once more: a product of few rows waits for its weights anyway.
 
 use crate::linear::Rows;
 use crate::simd::{LANES, Simd};
 
-/// Quantised rows: tile after tile, of each four levels of its first row, of its second, and so on, then the next four.
+/// Values beyond so many times the root mean square of their row are cut.
+const CUT: f32 = 6.0;
+/// Up to so many rows are quantised twice all over.
+const FEW_ROWS: usize = 8;
+
+/// Quantised rows, tile after tile.
 #[derive(Debug, Default)]
 pub(crate) struct Levels {
-    levels: Vec<u8>,
-    scales: Vec<f32>,
+    coarse: Vec<u8>,
+    scales: Vec<RowScale>,
+    /// Of each tile, the steps at which some row leaves something.
+    steps: Vec<usize>,
+    /// The levels of that at those steps.
+    fine: Vec<u8>,
+    /// Where in `steps` each tile ends.
+    ends: Vec<usize>,
+    /// Of one tile, whether some row leaves something at a step; empty where none does.
+    marks: Vec<bool>,
 }
 
 /// Some rows that are multiplied together.
@@ -15,30 +33,52 @@ pub(crate) struct Levels {
 pub(crate) struct Tile<'a> {
     /// Number of its first row.
     pub(crate) first: usize,
-    /// The levels, a multiple of four times its rows.
-    pub(crate) levels: &'a [u8],
-    /// What one level of each row is worth; NaN for a row that holds what is not a number.
-    pub(crate) scales: &'a [f32],
+    /// At each step four levels of each row, row after row.
+    pub(crate) coarse: &'a [u8],
+    /// How each row was rounded.
+    pub(crate) scales: &'a [RowScale],
+    /// The steps at which there is more, and at each of them four finer levels of each row.
+    pub(crate) steps: &'a [usize],
+    pub(crate) fine: &'a [u8],
 }
 
 impl Levels {
     pub(crate) fn bytes(&self) -> usize {
-        self.levels.capacity() + 4 * self.scales.capacity()
+        self.coarse.capacity()
+            + self.fine.capacity()
+            + self.marks.capacity()
+            + size_of::<RowScale>() * self.scales.capacity()
+            + size_of::<usize>() * (self.steps.capacity() + self.ends.capacity())
     }
 
     /// Quantises `rows` for tiles of [`tile_rows`].
     #[inline(always)]
     pub(crate) fn quantise<S: Simd>(&mut self, simd: S, rows: Rows<'_>) {
-        let width = rows.width.next_multiple_of(4);
-        self.levels.resize(rows.count * width, 0);
-        self.scales.resize(rows.count, 0.0);
+        let steps = rows.width.div_ceil(4);
+        self.coarse.resize(4 * rows.count * steps, 0);
+        self.scales.clear();
+        self.steps.clear();
+        self.fine.clear();
+        self.ends.clear();
         let mut first = 0;
         while first < rows.count {
             let count = tile_rows::<S>(rows.count - first);
-            let tile = &mut self.levels[first * width..(first + count) * width];
+            let tile = &mut self.coarse[4 * first * steps..4 * (first + count) * steps];
+            self.marks.clear();
             for i in 0..count {
-                self.scales[first + i] = quantise_row(simd, rows.row(first + i), i, count, tile);
+                let row = rows.row(first + i);
+                let scale = RowScale::of(simd, row, rows.count <= FEW_ROWS);
+                scale.store(simd, row, i, count, tile);
+                scale.mark(row, steps, &mut self.marks);
+                self.scales.push(scale);
             }
+            for (step, _) in self.marks.iter().enumerate().filter(|(_, is_marked)| **is_marked) {
+                self.steps.push(step);
+                for (i, scale) in self.scales.iter().enumerate().skip(first) {
+                    self.fine.extend(scale.fine_levels(simd, rows.row(i), step));
+                }
+            }
+            self.ends.push(self.steps.len());
             first += count;
         }
     }
@@ -46,16 +86,19 @@ impl Levels {
     /// The tiles of `rows` rows that were quantised, first to last.
     #[inline(always)]
     pub(crate) fn tiles<S: Simd>(&self, rows: usize) -> impl Iterator<Item = Tile<'_>> {
-        let width = self.levels.len() / rows.max(1);
-        let mut first = 0;
-        std::iter::from_fn(move || {
+        let width = self.coarse.len() / rows.max(1);
+        let (mut first, mut begin, mut fine) = (0, 0, 0);
+        self.ends.iter().map(move |&end| {
             let count = tile_rows::<S>(rows - first);
-            let tile = (count > 0).then(|| Tile {
+            let fine_end = fine + 4 * count * (end - begin);
+            let tile = Tile {
                 first,
-                levels: &self.levels[first * width..(first + count) * width],
+                coarse: &self.coarse[first * width..(first + count) * width],
                 scales: &self.scales[first..first + count],
-            });
-            first += count;
+                steps: &self.steps[begin..end],
+                fine: &self.fine[fine..fine_end],
+            };
+            (first, begin, fine) = (first + count, end, fine_end);
             tile
         })
     }
@@ -72,39 +115,104 @@ pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
     }
 }
 
-/// Writes the levels of one row to its places in a tile of `count` rows and returns what a level is worth.
-#[inline(always)]
-fn quantise_row<S: Simd>(simd: S, row: &[f32], i: usize, count: usize, tile: &mut [u8]) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut largest = simd.splat(0.0);
-    for chunk in chunks {
-        largest = simd.max_magnitude(largest, simd.load(chunk));
+/// How one row is rounded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowScale {
+    /// What a level is worth: 0 for a row of zeros, NaN for one that holds what is not a number.
+    pub(crate) level: f32,
+    /// What a level of what is left is worth; 0 where nothing is kept of it.
+    pub(crate) fine_level: f32,
+    /// Levels a unit.
+    factor: f32,
+    /// Values beyond leave something; below 0 for all values.
+    cut: f32,
+}
+
+impl RowScale {
+    #[inline(always)]
+    #[expect(clippy::cast_precision_loss, reason = "a row's width is a small whole number")]
+    fn of<S: Simd>(simd: S, row: &[f32], is_fine: bool) -> Self {
+        let (chunks, rest) = row.as_chunks::<LANES>();
+        let rest = simd.load_first(rest);
+        let mut largest = simd.max_magnitude(simd.splat(0.0), rest);
+        // Not fused, so that every path cuts at the same value.
+        let mut squares = simd.mul(rest, rest);
+        for chunk in chunks {
+            let x = simd.load(chunk);
+            largest = simd.max_magnitude(largest, x);
+            squares = simd.add(squares, simd.mul(x, x));
+        }
+        // Folded as bits, so that NaN wins here too.
+        let bits = |bits: u32, lane: &f32| bits.max(lane.to_bits());
+        let largest = f32::from_bits(simd.lanes(largest).iter().fold(0, bits));
+        if !largest.is_finite() {
+            return Self { level: f32::NAN, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
+        }
+        let cut = CUT * (simd.sum(squares) / row.len() as f32).sqrt();
+        let cut = if !is_fine && cut < largest { cut } else { largest };
+        let level = cut / 127.0;
+        let factor = level.recip();
+        if !factor.is_finite() {
+            return Self { level: 0.0, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
+        }
+        let fine_level = if is_fine { level / 254.0 } else { (largest - cut) / 127.0 };
+        let fine_level = if fine_level.recip().is_finite() { fine_level } else { 0.0 };
+        Self { level, fine_level, factor, cut: if is_fine { -1.0 } else { cut } }
     }
-    largest = simd.max_magnitude(largest, simd.load_first(rest));
-    // Folded as bits, so that NaN wins here too.
-    let largest =
-        f32::from_bits(simd.lanes(largest).iter().fold(0, |bits, lane| bits.max(lane.to_bits())));
-    let (factor, scale) = if !largest.is_finite() {
-        (0.0, f32::NAN)
-    } else if largest < 127.0 / f32::MAX {
-        (0.0, 0.0)
-    } else {
-        (127.0 / largest, largest / 127.0)
-    };
-    let factor = simd.splat(factor);
-    let mut levels = [0; LANES];
-    let mut places = tile.chunks_exact_mut(4 * count);
-    for chunk in chunks {
-        simd.store_levels(simd.mul(simd.load(chunk), factor), &mut levels);
-        for (four, place) in levels.as_chunks::<4>().0.iter().zip(&mut places) {
-            place[4 * i..4 * i + 4].copy_from_slice(four);
+
+    /// Stores the levels of row `i` of a tile of `count` rows.
+    #[inline(always)]
+    fn store<S: Simd>(&self, simd: S, row: &[f32], i: usize, count: usize, tile: &mut [u8]) {
+        let (chunks, rest) = row.as_chunks::<LANES>();
+        let factor = simd.splat(self.factor);
+        let (least, most) = (simd.splat(-127.0), simd.splat(127.0));
+        // Without a closure, which would be compiled without the instruction set.
+        let mut places = tile.chunks_exact_mut(4 * count);
+        let padded = simd.load_first(rest);
+        for chunk in 0..row.len().div_ceil(LANES) {
+            let x = match chunks.get(chunk) {
+                Some(chunk) => simd.load(chunk),
+                None => padded,
+            };
+            let x = simd.max(simd.min(simd.mul(x, factor), most), least);
+            let mut levels = [0; LANES];
+            simd.store_levels(x, &mut levels);
+            for (four, place) in levels.as_chunks::<4>().0.iter().zip(&mut places) {
+                place[4 * i..4 * i + 4].copy_from_slice(four);
+            }
         }
     }
-    if !rest.is_empty() {
-        simd.store_levels(simd.mul(simd.load_first(rest), factor), &mut levels);
-        for (four, place) in levels.as_chunks::<4>().0.iter().zip(places) {
-            place[4 * i..4 * i + 4].copy_from_slice(four);
+
+    /// Marks the steps at which the row leaves something.
+    #[inline(always)]
+    fn mark(&self, row: &[f32], steps: usize, marks: &mut Vec<bool>) {
+        if self.fine_level > 0.0 {
+            marks.resize(steps, false);
+            for (mark, four) in marks.iter_mut().zip(row.chunks(4)) {
+                *mark |= self.leaves(four);
+            }
         }
     }
-    scale
+
+    /// Whether something is left of the four values of a step.
+    #[inline(always)]
+    fn leaves(&self, four: &[f32]) -> bool {
+        self.fine_level > 0.0 && four.iter().any(|x| x.abs() > self.cut)
+    }
+
+    /// The levels of what is left of the four values of a step, as stored.
+    #[inline(always)]
+    fn fine_levels<S: Simd>(&self, simd: S, row: &[f32], step: usize) -> [u8; 4] {
+        let four = &row[4 * step..row.len().min(4 * step + 4)];
+        let mut left = [0.0; LANES];
+        if self.leaves(four) {
+            for (left, x) in left.iter_mut().zip(four) {
+                let coarse = (x * self.factor).clamp(-127.0, 127.0).round_ties_even();
+                *left = ((x - coarse * self.level) / self.fine_level).clamp(-127.0, 127.0);
+            }
+        }
+        let mut levels = [0; LANES];
+        simd.store_levels(simd.load(&left), &mut levels);
+        [levels[0], levels[1], levels[2], levels[3]]
+    }
 }

@@ -12,7 +12,9 @@ const MOST_INPUTS: usize = 1 << 16;
 
 /// The weights of one layer, packed.
 ///
-/// `y[r, c] = activation(sum_i x[r, i] w[i, c] + bias[c]) + residual[r, c]`, the rows of `x` rounded to 255 levels each.
+/// `y[r, c] = activation(sum_i x[r, i] w[i, c] + bias[c]) + residual[r, c]`, the rows of `x` rounded as they come: to levels of a
+/// 127th of the row's largest value or of six times its root mean square, whichever is less; what that cuts off is rounded once
+/// more; of up to 8 rows, what is left of every value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     inputs: usize,
@@ -222,7 +224,20 @@ impl Product<'_> {
         panel: usize,
         panels: [&[i8]; C],
     ) {
-        let sums = multiply::<S, R, C>(simd, tile.levels, panels);
+        // Before the coarse sums, which take all registers.
+        let mut left = [[[0.0; LANES]; C]; R];
+        let is_left = !tile.steps.is_empty();
+        if is_left {
+            let sums = multiply_steps::<S, R, C>(simd, tile, panels);
+            for r in 0..R {
+                for c in 0..C {
+                    let scale = simd.splat(tile.scales[r].fine_level);
+                    let sum = simd.finish(sums[r][c], &[0; LANES]);
+                    simd.store(simd.mul(sum, scale), &mut left[r][c]);
+                }
+            }
+        }
+        let sums = multiply::<S, R, C>(simd, tile.coarse, panels);
         let outputs = self.linear.outputs;
         for c in 0..C {
             let first = (panel + c) * LANES;
@@ -231,8 +246,12 @@ impl Product<'_> {
             let scales = simd.load(&self.linear.scales[panel + c]);
             let bias = simd.load(&self.linear.bias[panel + c]);
             for r in 0..R {
-                let scales = simd.mul(scales, simd.splat(tile.scales[r]));
-                let mut y = simd.mul(simd.finish(sums[r][c], &corrections), scales);
+                let mut y = simd.finish(sums[r][c], &corrections);
+                y = simd.mul(y, simd.splat(tile.scales[r].level));
+                if is_left {
+                    y = simd.add(y, simd.load(&left[r][c]));
+                }
+                y = simd.mul(y, scales);
                 y = simd.add(y, bias);
                 if self.activation == Activation::Gelu {
                     y = gelu(simd, y);
@@ -280,6 +299,36 @@ fn multiply<S: Simd, const R: usize, const C: usize>(
             for c in 0..C {
                 sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
             }
+        }
+    }
+    sums
+}
+
+/// The same of the finer levels, at the steps that have them, without what levels are stored with.
+#[inline(always)]
+fn multiply_steps<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    tile: Tile<'_>,
+    panels: [&[i8]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    let mut offsets = [simd.no_sums(); C];
+    let zeros = [S::OFFSET.to_le_bytes()[0]; 4];
+    for (&step, rows) in tile.steps.iter().zip(tile.fine.chunks_exact(4 * R)) {
+        let rows = rows.as_chunks::<4>().0;
+        for c in 0..C {
+            let weights = simd.weights(&panels[c].as_chunks::<{ 4 * LANES }>().0[step]);
+            for r in 0..R {
+                sums[r][c] = simd.dot(sums[r][c], rows[r], weights);
+            }
+            if S::OFFSET != 0 {
+                offsets[c] = simd.dot(offsets[c], zeros, weights);
+            }
+        }
+    }
+    for row in &mut sums {
+        for (sums, offset) in row.iter_mut().zip(offsets) {
+            *sums = simd.less(*sums, offset);
         }
     }
     sums

@@ -65,6 +65,11 @@ pub(crate) trait Simd: Copy {
     fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights;
     /// Adds to the sum of each column the products of its four levels with the four levels of one row, as stored.
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums;
+    /// The difference of two sums; those of [`Simd::OFFSET`] 0 have nothing to take away.
+    #[inline(always)]
+    fn less(self, sums: Self::Sums, _others: Self::Sums) -> Self::Sums {
+        sums
+    }
     /// The finished sums less `corrections`, as floats.
     fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How far a value may lie from the reference, as `torch.allclose` says it: `|ours - theirs| <= absolute + relative |theirs|`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Tolerance {
     absolute: f64,
     relative: f64,

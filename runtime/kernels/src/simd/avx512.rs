@@ -156,6 +156,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn less(self, sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        op!(_mm512_sub_epi32(sums, others))
+    }
+
+    #[inline(always)]
     fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F {
         // SAFETY: `self` proves the feature; the array has the 64 bytes that are read.
         let corrections = unsafe { _mm512_loadu_si512(corrections.as_ptr().cast::<__m512i>()) };

@@ -4,7 +4,7 @@ use hilbert_kernels::{Activation, Convolution, Isa, Layout, Scratch};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};
 use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
-use crate::values::{excess, paths, same, scales};
+use crate::values::{excess, paths, rounded, same, scales};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -41,7 +41,14 @@ impl Case {
                 .collect(),
         };
         packed
-            .apply(isa, &x, layout, Activation::Identity, &mut out, &mut Scratch::default())
+            .apply(
+                isa,
+                &x,
+                [layout, Layout::Frames],
+                Activation::Identity,
+                &mut out,
+                &mut Scratch::default(),
+            )
             .unwrap();
         out
     }
@@ -59,16 +66,17 @@ impl Case {
             let window: Vec<f32> = (0..width * inputs)
                 .map(|i| at(i % inputs, step * self.stride + i / inputs))
                 .collect();
-            let largest = window.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-            let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+            let window = rounded(&window, steps);
             for o in 0..outputs {
-                let product = |(i, x): (usize, &f32)| {
+                let product = |(i, x): (usize, &f64)| {
                     let level = self.levels[(o * inputs + i % inputs) * width + i / inputs];
-                    f64::from((x * factor).round_ties_even()) * f64::from(level)
+                    x * f64::from(level)
                 };
                 let sum: f64 = window.iter().enumerate().map(product).sum();
-                let scale = f64::from(largest / 127.0) * f64::from(self.scales[o]);
-                out.push(sum * scale + self.bias.get(o).map_or(0.0, |b| f64::from(*b)));
+                out.push(
+                    sum * f64::from(self.scales[o])
+                        + self.bias.get(o).map_or(0.0, |b| f64::from(*b)),
+                );
             }
         }
         out

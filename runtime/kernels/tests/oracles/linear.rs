@@ -4,7 +4,7 @@ use hilbert_kernels::{Activation, Isa, Linear, Rows, Scratch};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
 use proptest::{collection::vec, prop_assert, proptest};
 
-use crate::values::{HOSTILE, excess, floats, gelu, paths, same, scales};
+use crate::values::{HOSTILE, excess, floats, gelu, paths, rounded, same, scales};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -37,16 +37,12 @@ impl Case {
         let mut out = Vec::new();
         let mut largest_sum = 0.0_f64;
         for (r, x) in self.x.chunks(self.inputs).enumerate() {
-            let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-            let tiny = largest < 127.0 / f32::MAX;
-            let factor = if tiny { 0.0 } else { 127.0 / largest };
-            let q: Vec<f64> = x.iter().map(|x| f64::from((x * factor).round_ties_even())).collect();
-            let scale = if tiny { 0.0 } else { f64::from(largest / 127.0) };
+            let x = rounded(x, self.x.len() / self.inputs);
             for o in 0..self.outputs {
                 let product =
-                    |(i, q): (usize, &f64)| q * f64::from(self.levels[i * self.outputs + o]);
-                let sum: f64 = q.iter().enumerate().map(product).sum();
-                let mut y = sum * scale * f64::from(self.scales[o]);
+                    |(i, x): (usize, &f64)| x * f64::from(self.levels[i * self.outputs + o]);
+                let sum: f64 = x.iter().enumerate().map(product).sum();
+                let mut y = sum * f64::from(self.scales[o]);
                 y += self.bias.get(o).map_or(0.0, |b| f64::from(*b));
                 largest_sum = largest_sum.max(y.abs());
                 if self.gelu {

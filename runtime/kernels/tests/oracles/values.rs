@@ -1,5 +1,7 @@
 //! Values that tests feed to the kernels.
 
+use std::cmp::Ordering;
+
 use hilbert_kernels::Isa;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -63,4 +65,45 @@ pub(crate) fn gelu(x: f64) -> f64 {
     }
     let erf = sum * 2.0 / std::f64::consts::PI.sqrt();
     x / 2.0 * (1.0 + erf)
+}
+
+/// A row of `rows` as the kernels round it: each value cut at six times the root mean square and rounded to a 127th of that, or
+/// of the largest value; what is left of those beyond, and of their neighbours in fours, rounded once more. Of up to 8 rows, of
+/// all values.
+pub(crate) fn rounded(row: &[f32], rows: usize) -> Vec<f64> {
+    let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    // The sum of squares in the order of the kernels: 16 lanes, then halves onto each other.
+    let mut lanes = [0.0_f32; 16];
+    let whole = row.len() / 16 * 16;
+    for (lane, x) in lanes.iter_mut().zip(&row[whole..]) {
+        *lane = x * x;
+    }
+    for (i, x) in row[..whole].iter().enumerate() {
+        lanes[i % 16] += x * x;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    let cut = 6.0 * (lanes[0] / row.len() as f32).sqrt();
+    let all = rows <= 8;
+    let cut = if all || cut.partial_cmp(&largest) != Some(Ordering::Less) { largest } else { cut };
+    let level = cut / 127.0;
+    let fine = if all { level / 254.0 } else { (largest - cut) / 127.0 };
+    if !level.recip().is_finite() {
+        return vec![0.0; row.len()];
+    }
+    let value = |(i, x): (usize, &f32)| {
+        let coarse = (x * level.recip()).clamp(-127.0, 127.0).round_ties_even();
+        let four = &row[i / 4 * 4..row.len().min(i / 4 * 4 + 4)];
+        let is_left = fine.recip().is_finite() && (all || four.iter().any(|x| x.abs() > cut));
+        let left = if is_left {
+            ((x - coarse * level) / fine).clamp(-127.0, 127.0).round_ties_even()
+        } else {
+            0.0
+        };
+        f64::from(coarse) * f64::from(level) + f64::from(left) * f64::from(fine)
+    };
+    row.iter().enumerate().map(value).collect()
 }
