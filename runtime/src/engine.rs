@@ -4,6 +4,7 @@ mod choice;
 mod kernel;
 mod load;
 mod lower;
+mod operations;
 mod port;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use hilbert_formats::manifest::{GraphEntry, TensorEntry};
 use tract_core::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
 
 pub use self::choice::{Engine, UnknownEngine};
+pub use self::operations::{Arithmetic, Operation};
 pub use self::port::{Input, Port};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_PORTS;
@@ -28,6 +30,7 @@ pub struct Graph {
     inputs: Ports,
     outputs: Ports,
     taps: Vec<Port>,
+    operations: Vec<Operation>,
     plan: Arc<TypedSimplePlan>,
 }
 
@@ -64,6 +67,7 @@ impl Graph {
             inputs: loaded.inputs,
             outputs: loaded.outputs,
             taps: loaded.taps,
+            operations: loaded.operations,
             plan: loaded.plan,
         })
     }
@@ -84,6 +88,12 @@ impl Graph {
     #[must_use]
     pub fn outputs(&self) -> &[Port] {
         &self.outputs
+    }
+
+    /// What it is made of, in the order in which the engine holds it.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
     /// Runs the graph on `inputs`, each row-major of its port's shape, and returns the outputs likewise.

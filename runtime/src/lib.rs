@@ -85,7 +85,7 @@ pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Pc
 pub use classifier::{Classifier, Options};
 pub use decision::{Decision, LabelSet, decide};
 pub use encoder::{SpeechEncoder, TextEncoder};
-pub use engine::{Engine, Graph, Input, Port, UnknownEngine};
+pub use engine::{Arithmetic, Engine, Graph, Input, Operation, Port, UnknownEngine};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{LogMel, Spectrogram, TokenRow, TokenRows};
 pub use fusion::{

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Classify(Classify),
     /// Test a model on this machine with the inputs and values that it carries.
     Selftest(SelfTest),
+    /// Show what a model's graphs are made of on this machine.
+    Inspect(Inspect),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +67,23 @@ pub(crate) struct SelfTest {
     pub(crate) engine: EngineChoice,
 
     /// A table for people, or JSON (schema `hilbert.selftest/1`) for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Show every operation: what computes it, in int8 or in floats, and the bytes of its weights.
+    #[arg(long)]
+    pub(crate) kernels: bool,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineChoice,
+
+    /// A table for people, or JSON (schema `hilbert.kernels/1`) for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

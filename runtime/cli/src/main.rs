@@ -7,6 +7,7 @@
 mod arguments;
 mod classify;
 mod failure;
+mod inspect;
 mod printing;
 mod report;
 mod selftest;
@@ -44,6 +45,10 @@ fn run_command() -> Result<ExitCode, Failure> {
             let (text, failure) = selftest::selftest(&arguments)?;
             printing::result(&text)?;
             failure.map_or(Ok(ExitCode::SUCCESS), Err)
+        }
+        Ok(Arguments { command: Command::Inspect(arguments) }) => {
+            printing::result(&inspect::inspect(&arguments)?)?;
+            Ok(ExitCode::SUCCESS)
         }
         Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             printing::result(&help.to_string())?;

@@ -13,7 +13,7 @@ use tract_onnx::tract_hir::ops::expandable::expand;
 
 use super::kernel::{KernelOp, Pending};
 use super::lower::lower;
-use super::{Engine, Port, Ports, one_line};
+use super::{Engine, Operation, Port, Ports, one_line, operations};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`super::Graph`] keeps.
@@ -21,18 +21,37 @@ pub(super) struct Loaded {
     pub(super) inputs: Ports,
     pub(super) outputs: Ports,
     pub(super) taps: Vec<Port>,
+    pub(super) operations: Vec<Operation>,
     pub(super) plan: Arc<TypedSimplePlan>,
 }
 
 /// Parses, types, checks and optimises. A graph that refers to other files is refused: the engine is given no folder.
 ///
-/// The values `entries` become outputs after the entry's own.
+/// The values `entries` become outputs after the entry's own. Where the kernels' form of the graph is refused, floats have the last
+/// word on the graph.
 pub(super) fn load(
     name: &str,
     onnx: &[u8],
     entry: &GraphEntry,
     entries: &[TensorEntry],
     engine: Engine,
+) -> Result<Loaded> {
+    let loaded = load_on(engine, name, onnx, entry, entries);
+    let Err(refused) = &loaded else { return loaded };
+    if engine == Engine::Float {
+        return loaded;
+    }
+    let floats = load_on(Engine::Float, name, onnx, entry, entries)?;
+    log::warn!("graph {name}: computed in floats: {refused}");
+    Ok(floats)
+}
+
+fn load_on(
+    engine: Engine,
+    name: &str,
+    onnx: &[u8],
+    entry: &GraphEntry,
+    entries: &[TensorEntry],
 ) -> Result<Loaded> {
     let failed = |stage| move |error: TractError| fault(name, stage, format!("{error:#}"));
     let mut model = parse(onnx, entries, engine).map_err(failed("parsing"))?;
@@ -47,13 +66,15 @@ pub(super) fn load(
     let (own, tapped) = split(&typed, entries);
     let outputs = check_ports(name, Side::Output, &typed, own, &entry.outputs)?;
     let taps = check_taps(name, &typed, tapped, entries)?;
+    // Before tract packs the constants of its own operations, after which it no longer tells their size.
+    let operations = operations::of(&typed);
     let optimised = typed.into_optimized().map_err(failed("optimising"))?;
     // Optimising must not change what the buffers hold.
     let (own, tapped) = split(&optimised, entries);
     check_ports(name, Side::Output, &optimised, own, &entry.outputs)?;
     check_taps(name, &optimised, tapped, entries)?;
     let plan = optimised.into_runnable().map_err(failed("planning"))?;
-    Ok(Loaded { inputs, outputs, taps, plan })
+    Ok(Loaded { inputs, outputs, taps, operations, plan })
 }
 
 /// Parses, and puts kernels in the place of what they compute.

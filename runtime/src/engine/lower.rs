@@ -20,6 +20,9 @@ use super::kernel::Kernel;
 /// Name of the operation that stands in a graph for a kernel.
 const OPERATION: &str = "HilbertKernel";
 
+/// What the name of a kernel's node begins with; the value that it gives follows.
+pub(super) const PREFIX: &str = "kernel of ";
+
 /// A kernel and the number of its node.
 type Lowered = (usize, Kernel);
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-use super::OPERATION;
+use super::{OPERATION, PREFIX};
 
 /// The nodes of a graph, who gives each value and who takes it.
 pub(super) struct Nodes<'a> {
@@ -107,7 +107,7 @@ impl<'a> Nodes<'a> {
         self.givers.insert(output.clone(), i);
         self.removed.push(false);
         self.graph.node.push(NodeProto {
-            name: format!("{OPERATION} {output}"),
+            name: format!("{PREFIX}{output}"),
             op_type: OPERATION.to_owned(),
             domain: "hilbert".to_owned(),
             input: inputs,

@@ -1,0 +1,68 @@
+//! What a loaded graph is made of: proof of what is computed in which form.
+
+use serde::Serialize;
+use tract_core::internal::{DimLike, TypedModel, TypedNode};
+use tract_core::ops::konst::Const;
+use tract_core::ops::source::TypedSource;
+
+use super::kernel::KernelOp;
+
+/// One operation of a graph as the engine has read it; tract may fuse some of its own further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Operation {
+    /// Name of its node: of the value that it gives, or the engine's own.
+    pub name: String,
+    /// What it computes, such as `linear`, or the engine's name for it.
+    pub operation: String,
+    /// What computes it: the instruction set of our kernel, or `tract`.
+    pub kernel: String,
+    /// In what its products are computed.
+    pub arithmetic: Arithmetic,
+    /// Bytes of the constants that it holds in memory, scales and bias included.
+    pub weight_bytes: usize,
+}
+
+/// In what products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Products of 8-bit integers, summed in 32 bits.
+    Int8,
+    /// 32-bit floats, and whole numbers such as shapes.
+    F32,
+}
+
+/// The operations of `model` in its order, without inputs and constants.
+pub(super) fn of(model: &TypedModel) -> Vec<Operation> {
+    let is_computed = |node: &&TypedNode| !node.op_is::<Const>() && !node.op_is::<TypedSource>();
+    model.nodes().iter().filter(is_computed).map(|node| operation(model, node)).collect()
+}
+
+fn operation(model: &TypedModel, node: &TypedNode) -> Operation {
+    if let Some(KernelOp { kernel, isa }) = node.op_as() {
+        return Operation {
+            name: value(node),
+            operation: kernel.name().to_owned(),
+            kernel: isa.to_string(),
+            arithmetic: if kernel.is_int8() { Arithmetic::Int8 } else { Arithmetic::F32 },
+            weight_bytes: kernel.weight_bytes(),
+        };
+    }
+    let constants = node.inputs.iter().filter_map(|&input| {
+        let fact = model.outlet_fact(input).ok()?;
+        fact.konst.as_ref()?;
+        fact.mem_size().to_usize().ok()
+    });
+    Operation {
+        name: value(node),
+        operation: node.op.name().into_owned(),
+        kernel: "tract".to_owned(),
+        arithmetic: Arithmetic::F32,
+        weight_bytes: constants.sum(),
+    }
+}
+
+/// A kernel's node is named after the value that it gives.
+fn value(node: &TypedNode) -> String {
+    node.name.strip_prefix(super::lower::PREFIX).unwrap_or(&node.name).to_owned()
+}
