@@ -8,6 +8,7 @@ use tract_core::prelude::{
     TypedSimplePlan,
 };
 use tract_onnx::Onnx;
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModel, InferenceModelExt};
 use tract_onnx::tract_hir::ops::expandable::expand;
 
@@ -77,13 +78,22 @@ fn load_on(
     Ok(Loaded { inputs, outputs, taps, operations, plan })
 }
 
-/// Parses, and puts kernels in the place of what they compute.
+static FRAMEWORK: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
+
 fn parse(onnx: &[u8], taps: &[TensorEntry], engine: Engine) -> TractResult<InferenceModel> {
-    static FRAMEWORK: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
-    let mut proto = FRAMEWORK.proto_model_for_read(&mut &*onnx)?;
-    let Engine::Kernels(isa) = engine else { return FRAMEWORK.model_for_proto_model(&proto) };
+    let proto = FRAMEWORK.proto_model_for_read(&mut &*onnx)?;
     let taps: Vec<&str> = taps.iter().map(|tap| &*tap.name).collect();
-    let kernels = proto.graph.as_mut().map(|graph| lower(graph, &taps)).unwrap_or_default();
+    model_of(proto, &taps, engine)
+}
+
+/// The model of a parsed file, kernels in the place of what they compute.
+pub(super) fn model_of(
+    mut proto: ModelProto,
+    taps: &[&str],
+    engine: Engine,
+) -> TractResult<InferenceModel> {
+    let Engine::Kernels(isa) = engine else { return FRAMEWORK.model_for_proto_model(&proto) };
+    let kernels = proto.graph.as_mut().map(|graph| lower(graph, taps)).unwrap_or_default();
     let mut model = FRAMEWORK.model_for_proto_model(&proto)?;
     for (name, kernel) in kernels {
         let node = model.node_id_by_name(&name)?;

@@ -10,6 +10,8 @@ mod layer_norm;
 mod linear;
 mod nodes;
 mod table;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 use tract_onnx::pb::GraphProto;

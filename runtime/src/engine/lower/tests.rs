@@ -1,0 +1,366 @@
+//! Graphs lowered to kernels against the same graphs in stock tract.
+//!
+//! Inputs are whole numbers of which each row's largest is 127: rounding to levels changes nothing, and both forms agree as
+//! floats do.
+
+use tract_core::internal::IntoTensor;
+use tract_core::prelude::{IntoRunnable, IntoTValue, Tensor, TypedModel};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+};
+use tract_onnx::prelude::InferenceModelExt;
+
+use crate::engine::Engine;
+use crate::engine::kernel::KernelOp;
+use crate::engine::load::model_of;
+
+/// A graph under construction, of which every value but the constants is an f32 of fixed shape.
+#[derive(Clone, Default)]
+struct Case {
+    graph: GraphProto,
+    inputs: Vec<Vec<usize>>,
+}
+
+impl Case {
+    fn input(mut self, name: &str, shape: &[usize]) -> Self {
+        self.graph.input.push(value_info(name, shape));
+        self.inputs.push(shape.to_vec());
+        self
+    }
+
+    fn node(self, operation: &str, inputs: &[&str], output: &str) -> Self {
+        self.node_with(operation, inputs, output, Vec::new())
+    }
+
+    fn node_with(
+        mut self,
+        operation: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> Self {
+        self.graph.node.push(NodeProto {
+            name: format!("{operation} of {output}"),
+            op_type: operation.to_owned(),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            attribute,
+            ..NodeProto::default()
+        });
+        self
+    }
+
+    fn floats(mut self, name: &str, shape: &[usize], values: &[f32]) -> Self {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.graph.initializer.push(constant(name, DataType::Float, shape, raw));
+        self
+    }
+
+    fn integers(mut self, name: &str, values: &[i64]) -> Self {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.graph.initializer.push(constant(name, DataType::Int64, &[values.len()], raw));
+        self
+    }
+
+    /// An int8 constant `NAME` with a scale for each index of `axis`, unfolded by `DequantizeLinear`.
+    fn quantised(mut self, name: &str, shape: &[usize], axis: usize) -> Self {
+        let count: usize = shape.iter().product();
+        let raw = (0..count).map(|i| (i * 37 % 251) as u8).collect();
+        self.graph.initializer.push(constant(
+            &format!("{name}.levels"),
+            DataType::Int8,
+            shape,
+            raw,
+        ));
+        let scales: Vec<f32> = (0..shape[axis]).map(|i| 0.01 + 0.001 * i as f32).collect();
+        let (levels, scale) = (format!("{name}.levels"), format!("{name}.scale"));
+        self.floats(&scale, &[shape[axis]], &scales).node_with(
+            "DequantizeLinear",
+            &[&levels, &scale],
+            name,
+            vec![int("axis", axis as i64)],
+        )
+    }
+
+    fn output(mut self, name: &str, shape: &[usize]) -> Self {
+        self.graph.output.push(value_info(name, shape));
+        self
+    }
+
+    /// `y = gelu(x)` as opset 17 spells it, the half taken of `x` or of the product.
+    fn gelu(self, x: &str, y: &str, half_of_product: bool) -> Self {
+        let case = self
+            .floats("root", &[], &[0.5_f32.sqrt()])
+            .floats("one", &[], &[1.0])
+            .floats("half", &[], &[0.5])
+            .node("Mul", &[x, "root"], "scaled")
+            .node("Erf", &["scaled"], "erf")
+            .node("Add", &["erf", "one"], "sum");
+        if half_of_product {
+            case.node("Mul", &[x, "sum"], "product").node("Mul", &["product", "half"], y)
+        } else {
+            case.node("Mul", &[x, "half"], "halved").node("Mul", &["halved", "sum"], y)
+        }
+    }
+
+    fn model(&self, engine: Engine, taps: &[&str]) -> TypedModel {
+        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
+        let proto = ModelProto {
+            ir_version: 8,
+            opset_import: vec![opset],
+            graph: Some(self.graph.clone()),
+            ..ModelProto::default()
+        };
+        model_of(proto, taps, engine).unwrap().into_typed().unwrap()
+    }
+
+    /// The kernels by name, after both forms were found to give the same numbers.
+    fn kernels(&self) -> Vec<&'static str> {
+        let lowered = self.model(Engine::detect(), &[]);
+        let kernels = kernels_of(&lowered);
+        let [found, expected] =
+            [lowered, self.model(Engine::Float, &[])].map(|model| self.run(model));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.shape(), expected.shape());
+            found
+                .close_enough(expected, true)
+                .unwrap_or_else(|error| panic!("{kernels:?}: {error}"));
+        }
+        kernels
+    }
+
+    fn run(&self, model: TypedModel) -> Vec<Tensor> {
+        let inputs = self.inputs.iter().map(|shape| {
+            let width = shape[shape.len() - 1];
+            let count = shape.iter().product::<usize>();
+            let value =
+                |i: usize| if i % width == 0 { 127.0 } else { (i * 53 % 201) as f32 - 100.0 };
+            let values: Vec<f32> = (0..count).map(value).collect();
+            Tensor::from_shape(shape, &values).unwrap().into_tvalue()
+        });
+        let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+        plan.run(inputs.collect()).unwrap().into_iter().map(|value| value.into_tensor()).collect()
+    }
+}
+
+fn kernels_of(model: &TypedModel) -> Vec<&'static str> {
+    let kernel =
+        |node: &tract_core::internal::TypedNode| Some(node.op_as::<KernelOp>()?.kernel.name());
+    let mut names: Vec<_> = model.nodes().iter().filter_map(kernel).collect();
+    names.sort_unstable();
+    names
+}
+
+fn constant(name: &str, data_type: DataType, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        data_type: data_type as i32,
+        dims: shape.iter().map(|&dim| dim as i64).collect(),
+        raw_data,
+        ..TensorProto::default()
+    }
+}
+
+fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
+    let dim = |&dim: &usize| Dimension {
+        value: Some(dimension::Value::DimValue(dim as i64)),
+        ..Dimension::default()
+    };
+    let shape = Some(TensorShapeProto { dim: shape.iter().map(dim).collect() });
+    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    let r#type = AttributeType::Int as i32;
+    AttributeProto { name: name.to_owned(), r#type, i, ..AttributeProto::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    let (r#type, ints) = (AttributeType::Ints as i32, values.to_vec());
+    AttributeProto { name: name.to_owned(), r#type, ints, ..AttributeProto::default() }
+}
+
+/// `y0 = x w`
+fn product() -> Case {
+    Case::default().input("x", &[20, 24]).quantised("w", &[24, 18], 1).node(
+        "MatMul",
+        &["x", "w"],
+        "y0",
+    )
+}
+
+#[test]
+fn a_layer_takes_in_its_bias_its_gelu_and_its_residual() {
+    let bias: Vec<f32> = (0..18).map(|i| i as f32 / 10.0).collect();
+    let with_bias = || product().floats("b", &[18], &bias).node("Add", &["b", "y0"], "y1");
+    let rows: [(Case, &[&str]); 5] = [
+        (product().output("y0", &[20, 18]), &["linear"]),
+        (with_bias().output("y1", &[20, 18]), &["linear"]),
+        (with_bias().gelu("y1", "y2", false).output("y2", &[20, 18]), &["linear"]),
+        (with_bias().gelu("y1", "y2", true).output("y2", &[20, 18]), &["linear"]),
+        (
+            with_bias()
+                .gelu("y1", "y2", true)
+                .input("r", &[20, 18])
+                .node("Add", &["r", "y2"], "y3")
+                .output("y3", &[20, 18]),
+            &["linear"],
+        ),
+    ];
+    for (case, expected) in rows {
+        assert_eq!(case.kernels(), expected);
+    }
+}
+
+#[test]
+fn values_that_are_asked_for_end_a_layer() {
+    let case = || product().floats("b", &[18], &[1.0; 18]).node("Add", &["y0", "b"], "y1");
+    // The product is an output too, then a tap, then taken twice.
+    let twice = case().output("y1", &[20, 18]).output("y0", &[20, 18]);
+    assert_eq!(twice.kernels(), ["linear"]);
+    let model = case().output("y1", &[20, 18]).model(Engine::detect(), &["y0"]);
+    assert!(model.nodes().iter().any(|node| node.op.name() == "Add"), "{model}");
+    let shared = case().node("Mul", &["y0", "y1"], "z").output("z", &[20, 18]);
+    assert_eq!(shared.kernels(), ["linear"]);
+}
+
+#[test]
+fn gemm_is_a_layer_in_either_order_of_its_weights() {
+    let case = |shape: &[usize], axis, attributes| {
+        Case::default()
+            .input("x", &[20, 24])
+            .quantised("w", shape, axis)
+            .floats("b", &[18], &[0.5; 18])
+            .node_with("Gemm", &["x", "w", "b"], "y", attributes)
+            .output("y", &[20, 18])
+    };
+    assert_eq!(case(&[24, 18], 1, Vec::new()).kernels(), ["linear"]);
+    assert_eq!(case(&[18, 24], 0, vec![int("transB", 1)]).kernels(), ["linear"]);
+}
+
+#[test]
+fn what_no_kernel_computes_stays_with_tract() {
+    // Scales of inputs in place of outputs; a zero point; a weight that is no constant.
+    let of_inputs = Case::default()
+        .input("x", &[20, 24])
+        .quantised("w", &[24, 18], 0)
+        .node("MatMul", &["x", "w"], "y")
+        .output("y", &[20, 18]);
+    assert_eq!(of_inputs.kernels(), [""; 0]);
+    let mut shifted = product().output("y0", &[20, 18]);
+    shifted.graph.initializer.push(constant("zero", DataType::Int8, &[18], vec![3; 18]));
+    shifted.graph.node[0].input.push("zero".to_owned());
+    assert_eq!(shifted.kernels(), [""; 0]);
+    let of_two = Case::default()
+        .input("x", &[20, 24])
+        .input("w", &[24, 18])
+        .node("MatMul", &["x", "w"], "y")
+        .output("y", &[20, 18]);
+    assert_eq!(of_two.kernels(), [""; 0]);
+}
+
+#[test]
+fn a_weight_that_two_layers_share_is_packed_for_each() {
+    let case = product()
+        .input("z", &[20, 24])
+        .node("MatMul", &["z", "w"], "y1")
+        .node("Sub", &["y0", "y1"], "y")
+        .output("y", &[20, 18]);
+    assert_eq!(case.kernels(), ["linear", "linear"]);
+}
+
+#[test]
+fn convolutions_in_a_row_hand_on_frames_and_end_in_rows() {
+    let conv = |case: Case, x: &str, w: &str, y: &str, stride| {
+        let attributes =
+            vec![ints("kernel_shape", &[3]), ints("pads", &[1, 1]), ints("strides", &[stride])];
+        case.node_with("Conv", &[x, w, "b"], y, attributes)
+    };
+    let one = Case::default().input("x", &[1, 20, 30]).floats("b", &[24], &[0.25; 24]).quantised(
+        "w1",
+        &[24, 20, 3],
+        0,
+    );
+    let one = conv(one, "x", "w1", "y1", 1);
+    let alone = one.clone().output("y1", &[1, 24, 30]).model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&alone), ["convolution"]);
+    // Windows of whole numbers do not all reach 127: products agree to a level's rounding, and shapes to the number.
+    let two = conv(one.quantised("w2", &[24, 24, 3], 0), "y1", "w2", "y2", 2)
+        .integers("rows", &[24, 15])
+        .node("Reshape", &["y2", "rows"], "y3")
+        .node_with("Transpose", &["y3"], "y4", vec![ints("perm", &[1, 0])])
+        .output("y4", &[15, 24]);
+    let lowered = two.model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&lowered), ["convolution", "convolution"]);
+    assert_eq!(lowered.nodes().len(), 3, "{lowered}");
+    let found = two.run(lowered).remove(0);
+    let expected = two.run(two.model(Engine::Float, &[])).remove(0);
+    let floats =
+        |tensor: &Tensor| tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec();
+    let (found, expected) = (floats(&found), floats(&expected));
+    let signal: f32 = expected.iter().map(|e| e * e).sum();
+    let noise: f32 = found.iter().zip(&expected).map(|(f, e)| (f - e) * (f - e)).sum();
+    assert!(noise < 1e-3 * signal, "{noise} of {signal}");
+}
+
+#[test]
+fn attention_and_layer_norm_become_one_operation_each() {
+    let (rows, heads, head) = (12, 3, 4);
+    let (n, h, d) = (rows as i64, heads as i64, head as i64);
+    let perm = |values: &[i64]| vec![ints("perm", values)];
+    let case = Case::default()
+        .input("q", &[rows, heads * head])
+        .input("k", &[rows, heads * head])
+        .input("v", &[rows, heads * head])
+        .floats("scale", &[], &[0.001])
+        .floats("bias", &[1, rows], &[0.0, 0.0, -1e4, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, -1e4, 0.0])
+        .integers("split", &[n, h, d])
+        .integers("joined", &[n, h * d])
+        .node("Mul", &["q", "scale"], "q0")
+        .node("Reshape", &["q0", "split"], "q1")
+        .node_with("Transpose", &["q1"], "q2", perm(&[1, 0, 2]))
+        .node("Reshape", &["k", "split"], "k1")
+        .node_with("Transpose", &["k1"], "k2", perm(&[1, 2, 0]))
+        .node("MatMul", &["q2", "k2"], "s0")
+        .node("Add", &["s0", "bias"], "s1")
+        .node_with("Softmax", &["s1"], "s2", vec![int("axis", -1)])
+        .node("Reshape", &["v", "split"], "v1")
+        .node_with("Transpose", &["v1"], "v2", perm(&[1, 0, 2]))
+        .node("MatMul", &["s2", "v2"], "a0")
+        .node_with("Transpose", &["a0"], "a1", perm(&[1, 0, 2]))
+        .node("Reshape", &["a1", "joined"], "a2")
+        .floats("g", &[heads * head], &[0.5; 12])
+        .floats("b", &[heads * head], &[0.125; 12])
+        .node_with("LayerNormalization", &["a2", "g", "b"], "y", vec![int("axis", -1)])
+        .output("y", &[rows, heads * head]);
+    let lowered = case.model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&lowered), ["attention", "layer norm"]);
+    let found = case.run(lowered).remove(0);
+    let expected = case.run(case.model(Engine::Float, &[])).remove(0);
+    found
+        .close_enough(&expected, tract_core::internal::Approximation::Custom(1e-3, 1e-3, 0.0))
+        .unwrap();
+}
+
+#[test]
+fn a_table_stays_int8_until_the_graph_runs() {
+    let case = Case::default()
+        .input("x", &[80, 64])
+        .quantised("t", &[80, 64], 0)
+        .node("Add", &["x", "t"], "y")
+        .output("y", &[80, 64]);
+    assert_eq!(case.kernels(), ["table"]);
+}
