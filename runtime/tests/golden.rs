@@ -82,6 +82,39 @@ fn on_every_path_of_the_kernels_probabilities_stay_within_0_02_of_the_reference(
     }
 }
 
+#[test]
+fn all_paths_of_the_kernels_decide_alike() {
+    let mut failed = Vec::new();
+    for name in BUNDLES {
+        let golden = Golden::read(name, Engine::Kernels(Isa::Portable));
+        for document in golden.documents() {
+            let decide = |golden: &Golden| {
+                let mut session = Session::new(Arc::clone(&golden.model)).unwrap();
+                golden.classify(&mut session, &document).tasks
+            };
+            let expected = decide(&golden);
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let found = decide(&Golden::read(name, Engine::Kernels(isa)));
+                for (found, expected) in found.iter().zip(&expected) {
+                    let pairs = found.probabilities.iter().zip(&expected.probabilities);
+                    let far = pairs
+                        .clone()
+                        .any(|(a, b)| !((a.probability - b.probability).abs() <= 1e-3));
+                    let mut by_size: Vec<f64> = pairs.map(|(_, one)| one.probability).collect();
+                    by_size.sort_by(|a, b| b.total_cmp(a));
+                    let is_clear = by_size[0] - by_size[1] > 2e-3;
+                    if far || (is_clear && found.label != expected.label) {
+                        failed.push(format!(
+                            "{name}, {document} on {isa}: {found:?}, portable {expected:?}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
 fn on_all_paths() -> impl Iterator<Item = (&'static str, Isa)> {
     let paths = Isa::ALL.into_iter().filter(|isa| isa.is_available());
     paths.flat_map(|isa| BUNDLES.map(|name| (name, isa)))

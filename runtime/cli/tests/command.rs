@@ -4,6 +4,7 @@
 
 mod classify;
 mod failures;
+mod inspect;
 mod process;
 mod selftest;
 mod signed;

@@ -44,7 +44,8 @@ pub(crate) trait Simd: Copy {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a / b`
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
-    /// `a * b + c`, rounded once where the instruction set can.
+    /// `a * b + c`, rounded once. Where the instruction set cannot, double precision comes next to it: it differs where a sum
+    /// falls within a 2^29th of the middle between two floats.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The larger; `b` where either is NaN.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
