@@ -1,10 +1,11 @@
 //! The int8 linear layer: rows quantised as they come, multiplied, scaled, with bias, activation and residual.
 
 use crate::Scratch;
-use crate::activation::{Activation, gelu};
+use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::levels::{Levels, Tile};
+use crate::output::Output;
 use crate::simd::{Kernel, LANES, Simd};
 
 /// More inputs could overflow a sum of 32 bits.
@@ -132,23 +133,13 @@ impl Linear {
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         ShapeError::check("width of a row", rows.width, self.inputs)?;
-        ShapeError::check("outputs of all rows", out.len(), rows.count * self.outputs)?;
-        if !residual.is_empty() {
-            ShapeError::check("residual", residual.len(), out.len())?;
-        }
-        isa.run(Apply {
-            linear: self,
-            rows,
-            activation,
-            residual,
-            out,
-            levels: &mut scratch.levels,
-        });
+        let output = Output::new(rows.count, self.outputs, activation, residual, out)?;
+        isa.run(Apply { linear: self, rows, output, levels: &mut scratch.levels });
         Ok(())
     }
 }
 
-fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
+pub(crate) fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
     let value = |i| values.get(i).copied().unwrap_or(0.0);
     (0..panels).map(|panel| std::array::from_fn(|lane| value(panel * LANES + lane))).collect()
 }
@@ -156,9 +147,7 @@ fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
 struct Apply<'a> {
     linear: &'a Linear,
     rows: Rows<'a>,
-    activation: Activation,
-    residual: &'a [f32],
-    out: &'a mut [f32],
+    output: Output<'a>,
     levels: &'a mut Levels,
 }
 
@@ -168,12 +157,7 @@ impl Kernel for Apply<'_> {
         self.levels.quantise(simd, self.rows);
         let width = self.linear.inputs.next_multiple_of(4);
         let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
-        let mut product = Product {
-            linear: self.linear,
-            activation: self.activation,
-            residual: self.residual,
-            out: self.out,
-        };
+        let mut product = Product { linear: self.linear, output: self.output };
         let mut panels = panels.enumerate();
         while let Some((panel, first)) = panels.next() {
             // Panels stay in the nearest cache while all tiles go by.
@@ -191,9 +175,7 @@ impl Kernel for Apply<'_> {
 
 struct Product<'a> {
     linear: &'a Linear,
-    activation: Activation,
-    residual: &'a [f32],
-    out: &'a mut [f32],
+    output: Output<'a>,
 }
 
 impl Product<'_> {
@@ -238,10 +220,7 @@ impl Product<'_> {
             }
         }
         let sums = multiply::<S, R, C>(simd, tile.coarse, panels);
-        let outputs = self.linear.outputs;
         for c in 0..C {
-            let first = (panel + c) * LANES;
-            let last = outputs.min(first + LANES);
             let corrections = self.linear.sums[panel + c].map(|sum| S::OFFSET * sum);
             let scales = simd.load(&self.linear.scales[panel + c]);
             let bias = simd.load(&self.linear.bias[panel + c]);
@@ -251,26 +230,8 @@ impl Product<'_> {
                 if is_left {
                     y = simd.add(y, simd.load(&left[r][c]));
                 }
-                y = simd.mul(y, scales);
-                y = simd.add(y, bias);
-                if self.activation == Activation::Gelu {
-                    y = gelu(simd, y);
-                }
-                let at = (tile.first + r) * outputs;
-                let place = &mut self.out[at + first..at + last];
-                if let Ok(place) = <&mut [f32; LANES]>::try_from(&mut *place) {
-                    if let Some(residual) =
-                        self.residual.get(at + first..).and_then(<[f32]>::first_chunk)
-                    {
-                        y = simd.add(y, simd.load(residual));
-                    }
-                    simd.store(y, place);
-                } else {
-                    if !self.residual.is_empty() {
-                        y = simd.add(y, simd.load_first(&self.residual[at + first..at + last]));
-                    }
-                    simd.store_first(y, place);
-                }
+                y = simd.add(simd.mul(y, scales), bias);
+                self.output.put(simd, tile.first + r, panel + c, y);
             }
         }
     }

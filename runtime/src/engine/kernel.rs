@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, Isa, Layout, Linear, Rows, Scratch,
-    ShapeError, layer_norm,
+    Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layout, Linear, Rows,
+    Scratch, ShapeError, layer_norm,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
@@ -17,6 +17,8 @@ pub(super) use self::plan::{KernelOp, Pending};
 pub(super) enum Kernel {
     /// `[.., inputs]`, and with a residual `[.., outputs]` too -> `[.., outputs]`
     Linear { linear: Linear, activation: Activation },
+    /// The same in floats.
+    FloatLinear { linear: FloatLinear, activation: Activation },
     /// `[1, inputs, T]` or, by frames, `[T, inputs]` -> `[1, outputs, steps]` or, by frames, `[steps, outputs]`
     Convolution { convolution: Convolution, activation: Activation, from: Layout, to: Layout },
     /// `[Q, D]`, `[N, D]`, `[N, D]`, a bias of N values -> `[Q, D]`
@@ -36,7 +38,7 @@ impl Kernel {
     /// What it computes, in a word.
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Self::Linear { .. } => "linear",
+            Self::Linear { .. } | Self::FloatLinear { .. } => "linear",
             Self::Convolution { .. } => "convolution",
             Self::Attention(_) => "attention",
             Self::LayerNorm { .. } => "layer norm",
@@ -53,6 +55,7 @@ impl Kernel {
     pub(super) fn weight_bytes(&self) -> usize {
         match self {
             Self::Linear { linear, .. } => linear.bytes(),
+            Self::FloatLinear { linear, .. } => linear.bytes(),
             Self::Convolution { convolution, .. } => convolution.bytes(),
             Self::Attention(_) => 0,
             Self::LayerNorm { scale, bias, .. } => size_of_val(&scale[..]) + size_of_val(&bias[..]),
@@ -63,16 +66,11 @@ impl Kernel {
     /// Shape of the output; none where the inputs do not fit.
     pub(super) fn output_shape(&self, inputs: &[Vec<usize>]) -> Option<Vec<usize>> {
         match (self, inputs) {
-            (Self::Linear { linear, .. }, [x, residual @ ..]) => {
-                let (&width, rows) = x.split_last()?;
-                let mut shape = rows.to_vec();
-                shape.push(linear.outputs());
-                let fits = match residual {
-                    [] => true,
-                    [residual] => *residual == shape,
-                    _ => false,
-                };
-                (fits && width == linear.inputs()).then_some(shape)
+            (Self::Linear { linear, .. }, inputs) => {
+                of_linear([linear.inputs(), linear.outputs()], inputs)
+            }
+            (Self::FloatLinear { linear, .. }, inputs) => {
+                of_linear([linear.inputs(), linear.outputs()], inputs)
             }
             (Self::Convolution { convolution, from, to, .. }, [x]) => {
                 let (channels, frames) = match (from, &x[..]) {
@@ -122,6 +120,10 @@ impl Kernel {
                 let rows = Rows::new(x, linear.inputs())?;
                 linear.apply(isa, rows, *activation, residual, out, scratch)
             }
+            (Self::FloatLinear { linear, activation }, [x, residual @ ..]) => {
+                let residual = residual.first().copied().unwrap_or_default();
+                linear.apply(isa, Rows::new(x, linear.inputs())?, *activation, residual, out)
+            }
             (Self::Convolution { convolution, activation, from, to }, [x]) => {
                 convolution.apply(isa, x, [*from, *to], *activation, out, scratch)
             }
@@ -145,6 +147,20 @@ impl Kernel {
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }
+}
+
+/// Shape of what a layer `[inputs, outputs]` makes of rows, and of the residual that is added, if there is one.
+fn of_linear([inputs, outputs]: [usize; 2], shapes: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let [x, residual @ ..] = shapes else { return None };
+    let (&width, rows) = x.split_last()?;
+    let mut shape = rows.to_vec();
+    shape.push(outputs);
+    let fits = match residual {
+        [] => true,
+        [residual] => *residual == shape,
+        _ => false,
+    };
+    (fits && width == inputs).then_some(shape)
 }
 
 impl fmt::Debug for Kernel {

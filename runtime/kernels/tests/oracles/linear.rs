@@ -1,6 +1,6 @@
 //! The int8 linear layer.
 
-use hilbert_kernels::{Activation, Isa, Linear, Rows, Scratch};
+use hilbert_kernels::{Activation, FloatLinear, Isa, Linear, Rows, Scratch};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
 use proptest::{collection::vec, prop_assert, proptest};
 
@@ -115,6 +115,36 @@ proptest! {
                     prop_assert!(same(clean, found), "{isa}, row {r}");
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_layer_in_floats_equals_the_naive_product_and_all_paths_agree_to_the_bit(case in cases()) {
+        let weight = |i: usize, o: usize| f32::from(case.levels[i * case.outputs + o]) * case.scales[o];
+        let linear = FloatLinear::pack([case.inputs, case.outputs], weight, &case.bias).unwrap();
+        let rows = Rows::new(&case.x, case.inputs).unwrap();
+        let apply = |isa| {
+            let mut out = vec![f32::NAN; case.x.len() / case.inputs * case.outputs];
+            linear.apply(isa, rows, Activation::Identity, &case.residual, &mut out).unwrap();
+            out
+        };
+        let expected: Vec<f64> = (0..apply(Isa::Portable).len()).map(|at| {
+            let (r, o) = (at / case.outputs, at % case.outputs);
+            let product = |i: usize| f64::from(case.x[r * case.inputs + i]) * f64::from(weight(i, o));
+            let sum: f64 = (0..case.inputs).map(product).sum();
+            let of = |values: &[f32], at: usize| values.get(at).map_or(0.0, |value| f64::from(*value));
+            sum + of(&case.bias, o) + of(&case.residual, at)
+        }).collect();
+        for isa in paths() {
+            let found = apply(isa);
+            // Sums of up to 70 products of up to 1000 times 12.8, in which places are lost.
+            let excess = excess(&found, &expected, 2e-2, 1e-5);
+            prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
+            prop_assert!(same(&found, &apply(Isa::Portable)), "{isa}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! `MatMul` or `Gemm` by an int8 constant, with the bias, the Gelu and the residual that follow.
+//! `MatMul` or `Gemm` by a constant, int8 or float, with the bias, the Gelu and the residual that follow.
 
-use hilbert_kernels::{Activation, Linear};
+use hilbert_kernels::{Activation, FloatLinear, Linear};
 
 use super::gelu::{self, other_input};
 use super::nodes::Nodes;
-use super::weights::{Quantised, float, int, quantised, vector};
+use super::weights::{Quantised, float, floats, int, quantised, shape, vector};
 use super::{Kernel, Lowered};
 
 /// Lowers the layer whose product is node `i`.
@@ -12,25 +12,66 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let mut layer = match nodes.operation(i, "MatMul") {
         Some(node) => {
             let [x, weights] = &node.input[..] else { return None };
-            Layer::new(i, x, &node.output, quantised(nodes, weights)?, false)?
+            Layer::new(i, x, &node.output, Weights::of(nodes, weights)?, false)?
         }
         None => gemm(nodes, i)?,
     };
     layer.follow(nodes);
-    let Layer { weights: Quantised { levels, scales, .. }, shape, is_transposed, bias, .. } = layer;
+    let Layer { weights, shape, is_transposed, bias, activation, .. } = layer;
     let [inputs, outputs] = shape;
-    let level = |input: usize, output: usize| {
-        let at = if is_transposed { output * inputs + input } else { input * outputs + output };
-        levels.get(at).copied().unwrap_or(0)
+    let at = |input: usize, output: usize| {
+        if is_transposed { output * inputs + input } else { input * outputs + output }
     };
-    let linear = Linear::pack(shape, level, &scales, &bias).ok()?;
-    let node = nodes.replace(&layer.gone, layer.inputs, layer.output);
-    Some((node, Kernel::Linear { linear, activation: layer.activation }))
+    let kernel = match weights {
+        Weights::Int8(Quantised { levels, scales, .. }) => {
+            let level = |input, output| levels.get(at(input, output)).copied().unwrap_or(0);
+            Kernel::Linear { linear: Linear::pack(shape, level, &scales, &bias).ok()?, activation }
+        }
+        Weights::F32 { values, .. } => {
+            let weight = |input, output| values.get(at(input, output)).copied().unwrap_or(0.0);
+            Kernel::FloatLinear {
+                linear: FloatLinear::pack(shape, weight, &bias).ok()?,
+                activation,
+            }
+        }
+    };
+    Some((nodes.replace(&layer.gone, layer.inputs, layer.output), kernel))
+}
+
+/// The constant of a layer.
+enum Weights {
+    Int8(Quantised),
+    F32 { values: Vec<f32>, shape: Vec<usize> },
+}
+
+impl Weights {
+    fn of(nodes: &Nodes<'_>, value: &str) -> Option<Self> {
+        if let Some(quantised) = quantised(nodes, value) {
+            return Some(Self::Int8(quantised));
+        }
+        let tensor = nodes.constant(value)?;
+        Some(Self::F32 { values: floats(tensor)?, shape: shape(tensor)? })
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Int8(quantised) => &quantised.shape,
+            Self::F32 { shape, .. } => shape,
+        }
+    }
+
+    /// Whether its scales, if it has any, belong to this axis.
+    fn is_scaled_by(&self, axis: usize) -> bool {
+        match self {
+            Self::Int8(quantised) => quantised.axis == axis,
+            Self::F32 { .. } => true,
+        }
+    }
 }
 
 /// What is known of a layer so far.
 struct Layer {
-    weights: Quantised,
+    weights: Weights,
     /// `[inputs, outputs]`
     shape: [usize; 2],
     /// Whether weights lie as `[outputs, inputs]`.
@@ -48,12 +89,12 @@ impl Layer {
         i: usize,
         x: &str,
         output: &[String],
-        weights: Quantised,
+        weights: Weights,
         is_transposed: bool,
     ) -> Option<Self> {
-        let &[rows, columns] = &weights.shape[..] else { return None };
+        let &[rows, columns] = weights.shape() else { return None };
         // Scales belong to outputs.
-        if weights.axis != usize::from(!is_transposed) {
+        if !weights.is_scaled_by(usize::from(!is_transposed)) {
             return None;
         }
         Some(Self {
@@ -108,7 +149,7 @@ fn gemm(nodes: &Nodes<'_>, i: usize) -> Option<Layer> {
     }
     let [x, weights, bias @ ..] = &node.input[..] else { return None };
     let is_transposed = int(node, "transB").unwrap_or(0) != 0;
-    let mut layer = Layer::new(i, x, &node.output, quantised(nodes, weights)?, is_transposed)?;
+    let mut layer = Layer::new(i, x, &node.output, Weights::of(nodes, weights)?, is_transposed)?;
     if let [bias] = bias {
         layer.bias = vector(nodes, bias, layer.shape[1])?;
     }

@@ -123,7 +123,8 @@ fn int8(tensor: &TensorProto) -> Option<Vec<i8>> {
     (values.len() == count(tensor)?).then_some(values)
 }
 
-fn shape(tensor: &TensorProto) -> Option<Vec<usize>> {
+/// The shape of a constant.
+pub(super) fn shape(tensor: &TensorProto) -> Option<Vec<usize>> {
     tensor.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect()
 }
 
