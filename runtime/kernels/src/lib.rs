@@ -1,4 +1,4 @@
-//! The arithmetic of HILBERT's encoders on slices: int8 linear layers and convolutions, attention, layer norm.
+//! The arithmetic of HILBERT on slices: log-mel spectra, int8 linear layers and convolutions, attention, layer norm.
 //!
 //! A kernel is written once, over vectors of 16 lanes, and compiled for each instruction set ([`Isa`]); which one runs is
 //! chosen by the caller, normally [`Isa::detect`]. Nothing here knows of graphs or files.
@@ -15,10 +15,13 @@ mod convolution;
 mod error;
 mod exponential;
 mod float_linear;
+mod fourier;
 mod isa;
 mod layer_norm;
 mod levels;
 mod linear;
+mod log_mel;
+mod logarithm;
 mod output;
 mod simd;
 
@@ -30,6 +33,7 @@ pub use float_linear::FloatLinear;
 pub use isa::{Isa, UnknownIsa};
 pub use layer_norm::layer_norm;
 pub use linear::{Linear, Rows};
+pub use log_mel::{FRAMES, LogMelFrames};
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
 #[derive(Debug, Default)]

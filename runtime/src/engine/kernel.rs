@@ -73,10 +73,10 @@ impl Kernel {
                 of_linear([linear.inputs(), linear.outputs()], inputs)
             }
             (Self::Convolution { convolution, from, to, .. }, [x]) => {
-                let (channels, frames) = match (from, &x[..]) {
-                    (Layout::Channels, &[1, channels, frames])
-                    | (Layout::Frames, &[frames, channels]) => (channels, frames),
-                    _ => return None,
+                let ((Layout::Channels, &[1, channels, frames])
+                | (Layout::Frames, &[frames, channels])) = (from, &x[..])
+                else {
+                    return None;
                 };
                 let (steps, outputs) = (convolution.steps(frames), convolution.outputs());
                 (channels == convolution.inputs()).then(|| match to {

@@ -7,18 +7,16 @@ mod tests;
 
 use std::f64::consts::PI;
 use std::fmt;
-use std::sync::Arc;
 
 use hilbert_formats::manifest::{Audio, Features};
-use realfft::num_complex::Complex;
-use realfft::{RealFftPlanner, RealToComplex};
+use hilbert_kernels::{FRAMES, Isa, LogMelFrames};
 
-use self::filters::MelFilters;
 use crate::error::{ErrorKind, Result};
 use crate::limits::MAX_VALUES;
 
 /// Computes spectrograms into one buffer.
 pub struct LogMel {
+    n_fft: usize,
     hop: usize,
     n_mels: usize,
     frames: usize,
@@ -26,14 +24,11 @@ pub struct LogMel {
     dynamic_range: f32,
     offset: f32,
     scale: f32,
-    /// Periodic Hann, `[n_fft]`.
-    window: Vec<f32>,
-    filters: MelFilters,
-    fft: Arc<dyn RealToComplex<f32>>,
-    windowed: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    scratch: Vec<Complex<f32>>,
-    power: Vec<f32>,
+    isa: Isa,
+    kernel: LogMelFrames,
+    /// The samples of some frames, and their bands.
+    samples: Vec<f32>,
+    bands: Vec<[f32; FRAMES]>,
     values: Vec<f32>,
     mask: Vec<f32>,
 }
@@ -56,9 +51,14 @@ impl LogMel {
         let Features::LogMel { n_fft, hop, n_mels, frames, floor, dynamic_range, offset, scale } =
             *features;
         check(features)?;
-        let fft = RealFftPlanner::new().plan_fft_forward(n_fft);
-        let bins = n_fft / 2 + 1;
+        let window = (0..n_fft)
+            .map(|n| single(0.5 - 0.5 * (2.0 * PI * n as f64 / n_fft as f64).cos()))
+            .collect();
+        let filters = filters::slaney(n_mels, n_fft, audio.sample_rate);
+        let kernel = LogMelFrames::new(hop, window, filters, single(floor))
+            .map_err(|error| ErrorKind::Internal { what: "log-mel", reason: error.to_string() })?;
         Ok(Self {
+            n_fft,
             hop,
             n_mels,
             frames,
@@ -66,15 +66,10 @@ impl LogMel {
             dynamic_range: single(dynamic_range),
             offset: single(offset),
             scale: single(scale),
-            window: (0..n_fft)
-                .map(|n| single(0.5 - 0.5 * (2.0 * PI * n as f64 / n_fft as f64).cos()))
-                .collect(),
-            filters: MelFilters::slaney(n_mels, n_fft, audio.sample_rate),
-            windowed: fft.make_input_vec(),
-            spectrum: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
-            fft,
-            power: vec![0.0; bins],
+            isa: Isa::detect(),
+            samples: vec![0.0; kernel.samples()],
+            kernel,
+            bands: vec![[0.0; FRAMES]; n_mels],
             values: vec![0.0; n_mels * frames],
             mask: vec![0.0; frames],
         })
@@ -90,15 +85,18 @@ impl LogMel {
             return Err(ErrorKind::SegmentLength { found: samples.len(), most: longest }.into());
         }
         // A later frame's window holds silence only.
-        let sounding = (samples.len() + self.window.len() / 2).div_ceil(self.hop).min(self.frames);
+        let sounding = (samples.len() + self.n_fft / 2).div_ceil(self.hop).min(self.frames);
         let mut loudest =
             if sounding < self.frames { self.floor.log10() } else { f32::NEG_INFINITY };
-        for t in 0..sounding {
-            self.power_of_frame(t, samples)?;
-            for mel in 0..self.n_mels {
-                let log = self.filters.apply(mel, &self.power).max(self.floor).log10();
-                loudest = loudest.max(log);
-                self.values[mel * self.frames + t] = log;
+        for first in (0..sounding).step_by(FRAMES) {
+            self.gather(first, samples);
+            self.kernel.compute(self.isa, &self.samples, &mut self.bands).map_err(|error| {
+                ErrorKind::Internal { what: "log-mel", reason: error.to_string() }
+            })?;
+            let count = FRAMES.min(sounding - first);
+            for (band, row) in self.bands.iter().zip(self.values.chunks_exact_mut(self.frames)) {
+                loudest = band[..count].iter().copied().fold(loudest, f32::max);
+                row[first..first + count].copy_from_slice(&band[..count]);
             }
         }
         let cut = loudest - self.dynamic_range;
@@ -116,23 +114,22 @@ impl LogMel {
         Ok(Spectrogram { values: &self.values, mask: &self.mask })
     }
 
-    /// Power spectrum of the frame centred on sample `t * hop`, into `self.power`.
-    fn power_of_frame(&mut self, t: usize, samples: &[f32]) -> Result<()> {
-        let half = self.window.len() / 2;
-        let last = self.frames * self.hop - 1;
-        for (n, (value, weight)) in self.windowed.iter_mut().zip(&self.window).enumerate() {
+    /// The samples of the frames from `first` on, into `self.samples`.
+    fn gather(&mut self, first: usize, samples: &[f32]) {
+        let (half, last) = (self.n_fft / 2, self.frames * self.hop - 1);
+        let begin = first * self.hop;
+        let inside =
+            begin.checked_sub(half).and_then(|at| samples.get(at..at + self.samples.len()));
+        if let Some(inside) = inside {
+            self.samples.copy_from_slice(inside);
+            return;
+        }
+        for (n, value) in self.samples.iter_mut().enumerate() {
             // The padded segment is reflected at both ends, without repeating its first and last sample.
-            let at = (t * self.hop + n).abs_diff(half);
-            let at = if at > last { 2 * last - at } else { at };
-            *value = samples.get(at).copied().unwrap_or(0.0) * weight;
+            let at = (begin + n).abs_diff(half);
+            let at = if at > last { (2 * last).saturating_sub(at) } else { at };
+            *value = samples.get(at).copied().unwrap_or(0.0);
         }
-        self.fft
-            .process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch)
-            .map_err(|error| ErrorKind::Internal { what: "log-mel", reason: error.to_string() })?;
-        for (power, bin) in self.power.iter_mut().zip(&self.spectrum) {
-            *power = bin.norm_sqr();
-        }
-        Ok(())
     }
 }
 
@@ -140,7 +137,7 @@ impl fmt::Debug for LogMel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("LogMel")
-            .field("n_fft", &self.window.len())
+            .field("n_fft", &self.n_fft)
             .field("hop", &self.hop)
             .field("n_mels", &self.n_mels)
             .field("frames", &self.frames)
@@ -173,7 +170,12 @@ fn check(features: &Features) -> Result<()> {
             frames > 0 && values <= MAX_VALUES,
             "1 or more, at most 4194304 values",
         ),
-        ("features.floor", floor, single(floor) > 0.0 && floor.is_finite(), "a positive number"),
+        (
+            "features.floor",
+            floor,
+            single(floor) >= f32::MIN_POSITIVE && floor.is_finite(),
+            "a positive number",
+        ),
         ("features.dynamic_range", dynamic_range, dynamic_range.is_finite(), "a finite number"),
         ("features.offset", offset, offset.is_finite(), "a finite number"),
         ("features.scale", scale, scale.is_normal(), "a finite number other than 0"),

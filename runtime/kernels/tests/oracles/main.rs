@@ -6,4 +6,5 @@ mod attention;
 mod convolution;
 mod layer_norm;
 mod linear;
+mod log_mel;
 mod values;

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use hilbert_kernels::Isa;
-use tract_core::internal::*;
+use tract_core::internal::{
+    Datum, DatumExt, DimLike, EvalContext, EvalOp, IntoTValue, Op, OutletId, SpecialOps,
+    StaticName, TDim, TValue, TVec, Tensor, TractErrorContext, TractResult, TypedFact, TypedModel,
+    TypedOp, as_op, ensure, not_out_of_plan, op_as_typed_op, tvec,
+};
 use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::Expansion;
 

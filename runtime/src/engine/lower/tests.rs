@@ -69,7 +69,7 @@ impl Case {
     /// An int8 constant `NAME` with a scale for each index of `axis`, unfolded by `DequantizeLinear`.
     fn quantised(mut self, name: &str, shape: &[usize], axis: usize) -> Self {
         let count: usize = shape.iter().product();
-        let raw = (0..count).map(|i| (i * 37 % 251) as u8).collect();
+        let raw = (0..count).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
         self.graph.initializer.push(constant(
             &format!("{name}.levels"),
             DataType::Int8,
@@ -138,8 +138,9 @@ impl Case {
         let inputs = self.inputs.iter().map(|shape| {
             let width = shape[shape.len() - 1];
             let count = shape.iter().product::<usize>();
-            let value =
-                |i: usize| if i % width == 0 { 127.0 } else { (i * 53 % 201) as f32 - 100.0 };
+            let value = |i: usize| {
+                if i.is_multiple_of(width) { 127.0 } else { (i * 53 % 201) as f32 - 100.0 }
+            };
             let values: Vec<f32> = (0..count).map(value).collect();
             Tensor::from_shape(shape, &values).unwrap().into_tvalue()
         });
