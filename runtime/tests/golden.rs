@@ -65,7 +65,7 @@ fn on_every_path_of_the_kernels_each_stage_keeps_30_db_to_the_reference() {
         let stages = report.decibels();
         println!("{name} on {isa}: {stages:.1?}");
         assert!(stages.len() > 15, "{stages:?}");
-        let under = stages.iter().filter(|(decibels, _)| !(*decibels >= KEPT_DB));
+        let under = stages.iter().filter(|(decibels, _)| *decibels < KEPT_DB || decibels.is_nan());
         failed.extend(
             under.map(|(decibels, stage)| format!("{name} on {isa}: {stage}: {decibels:.1} dB")),
         );
@@ -97,9 +97,8 @@ fn all_paths_of_the_kernels_decide_alike() {
                 let found = decide(&Golden::read(name, Engine::Kernels(isa)));
                 for (found, expected) in found.iter().zip(&expected) {
                     let pairs = found.probabilities.iter().zip(&expected.probabilities);
-                    let far = pairs
-                        .clone()
-                        .any(|(a, b)| !((a.probability - b.probability).abs() <= 1e-3));
+                    let far =
+                        pairs.clone().any(|(a, b)| (a.probability - b.probability).abs() > 1e-3);
                     let mut by_size: Vec<f64> = pairs.map(|(_, one)| one.probability).collect();
                     by_size.sort_by(|a, b| b.total_cmp(a));
                     let is_clear = by_size[0] - by_size[1] > 2e-3;
