@@ -172,15 +172,18 @@ impl RowScale {
         }
         let cut = CUT * (simd.sum(squares) / row.len() as f32).sqrt();
         let cut = if rounding == Rounding::BeyondCut && cut < largest { cut } else { largest };
-        let is_fine = rounding == Rounding::Twice;
         let level = cut / 127.0;
         let factor = level.recip();
         if !factor.is_finite() {
             return Self { level: 0.0, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
         }
-        let fine_level = if is_fine { level / 254.0 } else { (largest - cut) / 127.0 };
+        let (fine_level, cut) = match rounding {
+            Rounding::Once => (0.0, cut),
+            Rounding::BeyondCut => ((largest - cut) / 127.0, cut),
+            Rounding::Twice => (level / 254.0, -1.0),
+        };
         let fine_level = if fine_level.recip().is_finite() { fine_level } else { 0.0 };
-        Self { level, fine_level, factor, cut: if is_fine { -1.0 } else { cut } }
+        Self { level, fine_level, factor, cut }
     }
 
     /// Stores the levels of row `i` of a tile of `count` rows.
@@ -260,9 +263,10 @@ pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
     for c in 0..C {
         fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
     }
-    for (step, rows) in levels.chunks_exact(4 * R).enumerate() {
+    // In step with the first panel, so that no bound is checked where it is the only one.
+    for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(fours[0]) {
         let rows = rows.as_chunks::<4>().0;
-        let mut weights = [simd.weights(&fours[0][step]); C];
+        let mut weights = [simd.weights(four); C];
         for c in 1..C {
             weights[c] = simd.weights(&fours[c][step]);
         }

@@ -51,7 +51,6 @@ impl Packed {
     #[inline(always)]
     pub(super) fn keys<S: Simd>(&mut self, simd: S, rows: Rows<'_>, kept: &[usize]) {
         let Self { keys, scales, corrections, stored, .. } = self;
-        stored.clear();
         stored.resize(LANES * rows.width.next_multiple_of(4), 0);
         keys.clear();
         scales.clear();
