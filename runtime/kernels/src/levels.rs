@@ -1,9 +1,9 @@
-//! Rows of floats as int8 levels, laid out in the order in which tiles of a product read them.
+//! Rows of floats as int8 levels, laid out in the order in which tiles of a product read them, and that product.
 //!
-//! A level is a 127th of the row's largest value, or of six times its root mean square where that is less: the few values beyond
-//! are cut there, and what the cut leaves of them is quantised once more. So one channel that is tens of times as large as the
-//! rest, as transformers have them, does not round the rest away. Where rows are few, what rounding leaves of every value is
-//! quantised once more: a product of few rows waits for its weights anyway.
+//! A level is a 127th of the row's largest value, or, for a linear layer, of six times its root mean square where that is less:
+//! the few values beyond are cut there, and what the cut leaves of them is quantised once more. So one channel that is tens of
+//! times as large as the rest, as transformers have them, does not round the rest away. Where rows are few, what rounding leaves
+//! of every value is quantised once more: a product of few rows waits for its weights anyway.
 
 use crate::linear::Rows;
 use crate::simd::{LANES, Simd};
@@ -12,6 +12,28 @@ use crate::simd::{LANES, Simd};
 const CUT: f32 = 6.0;
 /// Up to so many rows are quantised twice all over.
 const FEW_ROWS: usize = 8;
+
+/// More inputs could overflow a sum of 32 bits.
+pub(crate) const MOST_INPUTS: usize = 1 << 16;
+
+/// What is done about what rounding leaves of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// Nothing: no value is cut.
+    Once,
+    /// Those beyond the cut are quantised once more.
+    BeyondCut,
+    /// All are.
+    Twice,
+}
+
+impl Rounding {
+    /// That of a linear layer.
+    #[inline(always)]
+    pub(crate) const fn of_rows(count: usize) -> Self {
+        if count <= FEW_ROWS { Self::Twice } else { Self::BeyondCut }
+    }
+}
 
 /// Quantised rows, tile after tile.
 #[derive(Debug, Default)]
@@ -53,7 +75,7 @@ impl Levels {
 
     /// Quantises `rows` for tiles of [`tile_rows`].
     #[inline(always)]
-    pub(crate) fn quantise<S: Simd>(&mut self, simd: S, rows: Rows<'_>) {
+    pub(crate) fn quantise<S: Simd>(&mut self, simd: S, rows: Rows<'_>, rounding: Rounding) {
         let steps = rows.width.div_ceil(4);
         self.coarse.resize(4 * rows.count * steps, 0);
         self.scales.clear();
@@ -67,7 +89,7 @@ impl Levels {
             self.marks.clear();
             for i in 0..count {
                 let row = rows.row(first + i);
-                let scale = RowScale::of(simd, row, rows.count <= FEW_ROWS);
+                let scale = RowScale::of(simd, row, rounding);
                 scale.store(simd, row, i, count, tile);
                 scale.mark(row, steps, &mut self.marks);
                 self.scales.push(scale);
@@ -131,7 +153,7 @@ pub(crate) struct RowScale {
 impl RowScale {
     #[inline(always)]
     #[expect(clippy::cast_precision_loss, reason = "a row's width is a small whole number")]
-    fn of<S: Simd>(simd: S, row: &[f32], is_fine: bool) -> Self {
+    pub(crate) fn of<S: Simd>(simd: S, row: &[f32], rounding: Rounding) -> Self {
         let (chunks, rest) = row.as_chunks::<LANES>();
         let rest = simd.load_first(rest);
         let mut largest = simd.max_magnitude(simd.splat(0.0), rest);
@@ -149,20 +171,31 @@ impl RowScale {
             return Self { level: f32::NAN, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
         }
         let cut = CUT * (simd.sum(squares) / row.len() as f32).sqrt();
-        let cut = if !is_fine && cut < largest { cut } else { largest };
+        let cut = if rounding == Rounding::BeyondCut && cut < largest { cut } else { largest };
         let level = cut / 127.0;
         let factor = level.recip();
         if !factor.is_finite() {
             return Self { level: 0.0, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
         }
-        let fine_level = if is_fine { level / 254.0 } else { (largest - cut) / 127.0 };
+        let (fine_level, cut) = match rounding {
+            Rounding::Once => (0.0, cut),
+            Rounding::BeyondCut => ((largest - cut) / 127.0, cut),
+            Rounding::Twice => (level / 254.0, -1.0),
+        };
         let fine_level = if fine_level.recip().is_finite() { fine_level } else { 0.0 };
-        Self { level, fine_level, factor, cut: if is_fine { -1.0 } else { cut } }
+        Self { level, fine_level, factor, cut }
     }
 
     /// Stores the levels of row `i` of a tile of `count` rows.
     #[inline(always)]
-    fn store<S: Simd>(&self, simd: S, row: &[f32], i: usize, count: usize, tile: &mut [u8]) {
+    pub(crate) fn store<S: Simd>(
+        &self,
+        simd: S,
+        row: &[f32],
+        i: usize,
+        count: usize,
+        tile: &mut [u8],
+    ) {
         let (chunks, rest) = row.as_chunks::<LANES>();
         let factor = simd.splat(self.factor);
         let (least, most) = (simd.splat(-127.0), simd.splat(127.0));
@@ -215,4 +248,63 @@ impl RowScale {
         simd.store_levels(simd.load(&left), &mut levels);
         [levels[0], levels[1], levels[2], levels[3]]
     }
+}
+
+/// Sums of products of `R` rows of levels and `C` panels.
+#[inline(always)]
+pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    levels: &[u8],
+    panels: [&[i8]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    let steps = levels.len() / (4 * R);
+    let mut fours = [[].as_slice(); C];
+    for c in 0..C {
+        fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
+    }
+    // In step with the first panel, so that no bound is checked where it is the only one.
+    for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(fours[0]) {
+        let rows = rows.as_chunks::<4>().0;
+        let mut weights = [simd.weights(four); C];
+        for c in 1..C {
+            weights[c] = simd.weights(&fours[c][step]);
+        }
+        for r in 0..R {
+            for c in 0..C {
+                sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
+            }
+        }
+    }
+    sums
+}
+
+/// The same of the finer levels, at the steps that have them, without what levels are stored with.
+#[inline(always)]
+pub(crate) fn multiply_steps<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    tile: Tile<'_>,
+    panels: [&[i8]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    let mut offsets = [simd.no_sums(); C];
+    let zeros = [S::OFFSET.to_le_bytes()[0]; 4];
+    for (&step, rows) in tile.steps.iter().zip(tile.fine.chunks_exact(4 * R)) {
+        let rows = rows.as_chunks::<4>().0;
+        for c in 0..C {
+            let weights = simd.weights(&panels[c].as_chunks::<{ 4 * LANES }>().0[step]);
+            for r in 0..R {
+                sums[r][c] = simd.dot(sums[r][c], rows[r], weights);
+            }
+            if S::OFFSET != 0 {
+                offsets[c] = simd.dot(offsets[c], zeros, weights);
+            }
+        }
+    }
+    for row in &mut sums {
+        for (sums, offset) in row.iter_mut().zip(offsets) {
+            *sums = simd.less(*sums, offset);
+        }
+    }
+    sums
 }

@@ -5,7 +5,7 @@
 //!
 //! **Integer arithmetic.** Weights are int8 with one scale a column. The rows they multiply are quantised while they run, to
 //! whole levels from -127 to 127 with one scale a row, so that no calibration is needed. The sums of products are exact, and
-//! the same on every path, bit for bit.
+//! the same on every path, bit for bit. Attention multiplies whole numbers too; its softmax is in single precision.
 //!
 //! **Hostile values.** A row with a NaN or an infinity gives NaN wherever it has a part: never a plausible number.
 

@@ -1,15 +1,14 @@
 //! The int8 linear layer: rows quantised as they come, multiplied, scaled, with bias, activation and residual.
 
+use std::ops::Range;
+
 use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
-use crate::levels::{Levels, Tile};
+use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_steps};
 use crate::output::Output;
 use crate::simd::{Kernel, LANES, Simd};
-
-/// More inputs could overflow a sum of 32 bits.
-const MOST_INPUTS: usize = 1 << 16;
 
 /// The weights of one layer, packed.
 ///
@@ -47,6 +46,13 @@ impl<'a> Rows<'a> {
         let count = values.len() / width.max(1);
         ShapeError::check("values of all rows", values.len(), count * width)?;
         Ok(Self { values, width, stride: width, count })
+    }
+
+    /// Some columns of a matrix of rows of `width` values.
+    pub(crate) fn of_columns(values: &'a [f32], width: usize, columns: Range<usize>) -> Self {
+        let count = values.len() / width;
+        let values = values.get(columns.start..).unwrap_or_default();
+        Self { values, width: columns.len(), stride: width, count }
     }
 
     #[inline(always)]
@@ -154,7 +160,7 @@ struct Apply<'a> {
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.levels.quantise(simd, self.rows);
+        self.levels.quantise(simd, self.rows, Rounding::of_rows(self.rows.count));
         let width = self.linear.inputs.next_multiple_of(4);
         let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
         let mut product = Product { linear: self.linear, output: self.output };
@@ -235,62 +241,4 @@ impl Product<'_> {
             }
         }
     }
-}
-
-/// Sums of products of `R` rows of levels and `C` panels.
-#[inline(always)]
-fn multiply<S: Simd, const R: usize, const C: usize>(
-    simd: S,
-    levels: &[u8],
-    panels: [&[i8]; C],
-) -> [[S::Sums; C]; R] {
-    let mut sums = [[simd.no_sums(); C]; R];
-    let steps = levels.len() / (4 * R);
-    let mut fours = [[].as_slice(); C];
-    for c in 0..C {
-        fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
-    }
-    for (step, rows) in levels.chunks_exact(4 * R).enumerate() {
-        let rows = rows.as_chunks::<4>().0;
-        let mut weights = [simd.weights(&fours[0][step]); C];
-        for c in 1..C {
-            weights[c] = simd.weights(&fours[c][step]);
-        }
-        for r in 0..R {
-            for c in 0..C {
-                sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
-            }
-        }
-    }
-    sums
-}
-
-/// The same of the finer levels, at the steps that have them, without what levels are stored with.
-#[inline(always)]
-fn multiply_steps<S: Simd, const R: usize, const C: usize>(
-    simd: S,
-    tile: Tile<'_>,
-    panels: [&[i8]; C],
-) -> [[S::Sums; C]; R] {
-    let mut sums = [[simd.no_sums(); C]; R];
-    let mut offsets = [simd.no_sums(); C];
-    let zeros = [S::OFFSET.to_le_bytes()[0]; 4];
-    for (&step, rows) in tile.steps.iter().zip(tile.fine.chunks_exact(4 * R)) {
-        let rows = rows.as_chunks::<4>().0;
-        for c in 0..C {
-            let weights = simd.weights(&panels[c].as_chunks::<{ 4 * LANES }>().0[step]);
-            for r in 0..R {
-                sums[r][c] = simd.dot(sums[r][c], rows[r], weights);
-            }
-            if S::OFFSET != 0 {
-                offsets[c] = simd.dot(offsets[c], zeros, weights);
-            }
-        }
-    }
-    for row in &mut sums {
-        for (sums, offset) in row.iter_mut().zip(offsets) {
-            *sums = simd.less(*sums, offset);
-        }
-    }
-    sums
 }

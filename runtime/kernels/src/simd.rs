@@ -20,14 +20,16 @@ pub(crate) trait Simd: Copy {
     type Sums: Copy;
     /// Four int8 levels of 16 columns.
     type Weights: Copy;
+    /// Two int16 levels of 16 columns.
+    type Pairs: Copy;
 
     /// What [`Simd::store_levels`] adds to a level, modulo 256: sums carry this many times the sum of their weights.
     const OFFSET: i32;
-    /// Rows of a tile of [`crate::linear`], of 12, 8, 6, 4 and 3: what the registers hold with [`Simd::PANELS`] panels.
+    /// Rows of a tile, of 12, 8, 6, 4 and 3: what the registers hold with [`Simd::PANELS`] panels.
     const ROWS: usize;
     /// Panels of a tile, 1 or 2.
     const PANELS: usize;
-    /// Vectors of floats that go with six rows in a tile of [`crate::attention`], 4 or 1.
+    /// Panels of floats that go with six rows in a tile of [`crate::float_linear`], 4 or 1.
     const FLOAT_PANELS: usize;
 
     /// `value` in every lane.
@@ -60,6 +62,9 @@ pub(crate) trait Simd: Copy {
     /// Lanes rounded to whole numbers from -127 to 127, halves to even, as bytes with [`Simd::OFFSET`] added.
     fn store_levels(self, v: Self::F, levels: &mut [u8; LANES]);
 
+    /// Lanes rounded to whole numbers, halves to even, that int16 holds.
+    fn store_words(self, v: Self::F, words: &mut [i16; LANES]);
+
     /// No products yet.
     fn no_sums(self) -> Self::Sums;
     /// Four levels of 16 columns, column by column.
@@ -71,6 +76,10 @@ pub(crate) trait Simd: Copy {
     fn less(self, sums: Self::Sums, _others: Self::Sums) -> Self::Sums {
         sums
     }
+    /// Two levels of 16 columns, column by column.
+    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs;
+    /// Adds to the sum of each column the products of its two levels with the two levels of one row.
+    fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums;
     /// The finished sums less `corrections`, as floats.
     fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F;
 
@@ -124,6 +133,13 @@ pub(crate) fn fold(mut lanes: [f32; LANES], op: impl Fn(f32, f32) -> f32) -> f32
         half /= 2;
     }
     lanes[0]
+}
+
+/// A pair of levels as the bits of one lane.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn of_pair([first, second]: [i16; 2]) -> i32 {
+    i32::from(second) << 16 | i32::from(first.cast_unsigned())
 }
 
 /// A kernel with its arguments, to be run on one instruction set.

@@ -2,16 +2,18 @@
 //! without a sign: the weight gives its sign to the row's level first. Levels of at most 127 never overflow the 16 bits.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_packs_epi16, _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps,
-    _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps,
-    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
-    _mm256_sign_epi8, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    __m128i, __m256, __m256i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_packs_epi16,
+    _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
+    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_packs_epi32,
+    _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
-use super::{Kernel, LANES, Simd};
+use super::{Kernel, LANES, Simd, of_pair};
 
 /// The proof that this machine has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,7 @@ impl Simd for Avx2 {
     type Sums = [__m256i; 2];
     /// The levels, and their magnitudes.
     type Weights = [[__m256i; 2]; 2];
+    type Pairs = [__m256i; 2];
 
     const OFFSET: i32 = 0;
     const ROWS: usize = 4;
@@ -120,8 +123,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn round(self, v: Self::F) -> Self::F {
-        let whole = both!(|i| _mm256_cvtps_epi32(v[i]));
-        both!(|i| _mm256_cvtepi32_ps(whole[i]))
+        both!(|i| _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v[i]))
     }
 
     #[inline(always)]
@@ -155,6 +157,17 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn store_words(self, v: Self::F, words: &mut [i16; LANES]) {
+        let whole = both!(|i| _mm256_cvtps_epi32(v[i]));
+        // SAFETY: `self` proves that the machine has the feature.
+        let packed = unsafe { _mm256_packs_epi32(whole[0], whole[1]) };
+        // The packing goes by halves of registers. SAFETY: as above.
+        let stored = unsafe { _mm256_permute4x64_epi64::<0b11_01_10_00>(packed) };
+        // SAFETY: `self` proves the feature; the array has room for the 32 bytes that are written.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast::<__m256i>(), stored) }
+    }
+
+    #[inline(always)]
     fn no_sums(self) -> Self::Sums {
         both!(|_i| _mm256_setzero_si256())
     }
@@ -175,6 +188,19 @@ impl Simd for Avx2 {
         let ones = both!(|_i| _mm256_set1_epi16(1));
         let fours = both!(|i| _mm256_madd_epi16(pairs[i], ones[i]));
         both!(|i| _mm256_add_epi32(sums[i], fours[i]))
+    }
+
+    #[inline(always)]
+    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
+        let halves = halves(levels);
+        both!(|i| _mm256_loadu_si256(halves[i].as_ptr().cast::<__m256i>()))
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums {
+        let row = both!(|_i| _mm256_set1_epi32(of_pair(row)));
+        let products = both!(|i| _mm256_madd_epi16(row[i], pairs[i]));
+        both!(|i| _mm256_add_epi32(sums[i], products[i]))
     }
 
     #[inline(always)]

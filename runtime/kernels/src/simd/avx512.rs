@@ -1,15 +1,16 @@
 //! AVX-512 with VNNI: a vector is one register; `vpdpbusd` multiplies 64 pairs of bytes and adds them up by fours.
 
 use std::arch::x86_64::{
-    __m128i, __m512, __m512i, _mm_set1_epi8, _mm_storeu_si128, _mm_xor_si128, _mm512_abs_ps,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_div_ps,
-    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_epu32,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
+    __m128i, __m256i, __m512, __m512i, _MM_FROUND_TO_NEAREST_INT, _mm_set1_epi8, _mm_storeu_si128,
+    _mm_xor_si128, _mm256_storeu_si256, _mm512_abs_ps, _mm512_add_ps, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps,
+    _mm512_cvtps_epi32, _mm512_div_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_epu32, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
-use super::{Kernel, LANES, Simd};
+use super::{Kernel, LANES, Simd, of_pair};
 
 /// The proof that this machine has AVX-512 F, BW, VL and VNNI.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,7 @@ impl Simd for Avx512 {
     type F = __m512;
     type Sums = __m512i;
     type Weights = __m512i;
+    type Pairs = __m512i;
 
     const OFFSET: i32 = 128; // `vpdpbusd` takes the row's levels without a sign
     const ROWS: usize = 12;
@@ -107,17 +109,12 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn round(self, v: Self::F) -> Self::F {
-        let whole = op!(_mm512_cvtps_epi32(v));
-        op!(_mm512_cvtepi32_ps(whole))
+        op!(_mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(v))
     }
 
     #[inline(always)]
     fn power_of_two(self, v: Self::F) -> Self::F {
-        let whole = op!(_mm512_cvtps_epi32(v));
-        let bias = op!(_mm512_set1_epi32(127));
-        let exponent = op!(_mm512_add_epi32(whole, bias));
-        let bits = op!(_mm512_slli_epi32::<23>(exponent));
-        op!(_mm512_castsi512_ps(bits))
+        op!(_mm512_scalef_ps(_mm512_set1_ps(1.0), v))
     }
 
     #[inline(always)]
@@ -136,6 +133,14 @@ impl Simd for Avx512 {
         let stored = op!(_mm_xor_si128(bytes, sign));
         // SAFETY: `self` proves the feature; the array has room for the 16 bytes that are written.
         unsafe { _mm_storeu_si128(levels.as_mut_ptr().cast::<__m128i>(), stored) }
+    }
+
+    #[inline(always)]
+    fn store_words(self, v: Self::F, words: &mut [i16; LANES]) {
+        let whole = op!(_mm512_cvtps_epi32(v));
+        let stored = op!(_mm512_cvtepi32_epi16(whole));
+        // SAFETY: `self` proves the feature; the array has room for the 32 bytes that are written.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast::<__m256i>(), stored) }
     }
 
     #[inline(always)]
@@ -158,6 +163,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn less(self, sums: Self::Sums, others: Self::Sums) -> Self::Sums {
         op!(_mm512_sub_epi32(sums, others))
+    }
+
+    #[inline(always)]
+    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
+        // SAFETY: `self` proves the feature; the array has the 64 bytes that are read.
+        unsafe { _mm512_loadu_si512(levels.as_ptr().cast::<__m512i>()) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums {
+        let row = op!(_mm512_set1_epi32(of_pair(row)));
+        op!(_mm512_dpwssd_epi32(sums, row, pairs))
     }
 
     #[inline(always)]

@@ -19,6 +19,7 @@ impl Simd for Portable {
     type F = [f32; LANES];
     type Sums = [i32; LANES];
     type Weights = [i8; 4 * LANES];
+    type Pairs = [i16; 2 * LANES];
 
     const OFFSET: i32 = 0;
     const ROWS: usize = 4;
@@ -104,6 +105,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn store_words(self, v: Self::F, words: &mut [i16; LANES]) {
+        for (word, value) in words.iter_mut().zip(v) {
+            let [low, high, ..] = (value + ROUNDER).to_bits().to_le_bytes();
+            *word = i16::from_le_bytes([low, high]);
+        }
+    }
+
+    #[inline(always)]
     fn no_sums(self) -> Self::Sums {
         [0; LANES]
     }
@@ -120,6 +129,22 @@ impl Simd for Portable {
             let column = column.map(i32::from);
             *sum +=
                 row[0] * column[0] + row[1] * column[1] + row[2] * column[2] + row[3] * column[3];
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
+        *levels
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, mut sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums {
+        let row = row.map(i32::from);
+        for (sum, column) in sums.iter_mut().zip(pairs.as_chunks::<2>().0) {
+            let column = column.map(i32::from);
+            // Only what is not a number has levels whose sums overflow.
+            *sum = sum.wrapping_add(row[0] * column[0]).wrapping_add(row[1] * column[1]);
         }
         sums
     }
