@@ -37,7 +37,8 @@
 //! A [`Model`] is one bundle, as `hilbert-export` writes it and `docs/bundle-format.md` describes it: `manifest.json`, ONNX graphs
 //! of fixed shapes, a vocabulary, in a folder, in one archive or embedded in the program. A bundle from elsewhere should be signed:
 //! [`Bundle::open_trusted`](hilbert_formats::Bundle::open_trusted) verifies before it parses. Everything is checked when it is opened: sizes and SHA-256 of the files, the manifest against
-//! itself, the graphs against the manifest. Weights may be stored as 8-bit integers; this engine computes in 32-bit floats.
+//! itself, the graphs against the manifest. Weights that are stored as 8-bit integers are multiplied as such
+//! ([`Engine`]); `docs/kernels.md` says what that rounds.
 //!
 //! [`selftest`] runs a bundle's graphs on inputs that it carries and compares them with what it carries.
 //!

@@ -49,7 +49,7 @@ fn every_module_imports_only_what_stands_left_of_it() {
 }
 
 #[test]
-fn tract_is_named_under_engine_alone_and_hound_in_formats_alone() {
+fn tract_is_named_under_engine_alone_kernels_there_and_in_features_and_hound_in_formats() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut report = Vec::new();
     for folder in [
@@ -112,9 +112,11 @@ fn planted_violations_are_found() {
 
 #[test]
 fn planted_names_of_crates_are_found() {
-    let rows: [(&str, &str, usize); 6] = [
+    let rows: [(&str, &str, usize); 8] = [
         ("runtime/src/engine/load.rs", "use tract_onnx::prelude::tvec;\n", 0),
         ("runtime/src/fusion.rs", "use tract_onnx::prelude::tvec;\n", 1),
+        ("runtime/src/fusion.rs", "use hilbert_kernels::Isa;\n", 1),
+        ("runtime/src/features/log_mel.rs", "use hilbert_kernels::Isa;\n", 0),
         ("runtime/src/audio.rs", "fn f() {\n    hound::WavReader::open(\"\");\n}\n", 1),
         ("runtime/formats/src/wav.rs", "use hound;\n", 0),
         ("runtime/formats/src/wav.rs", "use tract_core::internal;\n", 1),
@@ -166,6 +168,14 @@ fn crate_violations(name: &str, text: &str) -> Vec<Violation> {
                 found.push(Violation {
                     line: i + 1,
                     reason: format!("{word} is named outside of engine"),
+                });
+            }
+            let uses_kernels = engine || name.starts_with("runtime/src/features");
+            let in_library = name.starts_with("runtime/src/") && name != "runtime/src/lib.rs";
+            if word == "hilbert_kernels" && in_library && !uses_kernels {
+                found.push(Violation {
+                    line: i + 1,
+                    reason: "hilbert_kernels is named outside of engine and features".to_owned(),
                 });
             }
             if word == "hound" && !formats {

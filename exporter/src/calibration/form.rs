@@ -12,7 +12,7 @@ use hilbert_runtime::{
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Graphs that were loaded, by the SHA-256 of their files and their engine.
+/// Graphs that were loaded, by the SHA-256 of their files, their engine and its version.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded(BTreeMap<String, Arc<Graph>>);
 
@@ -56,7 +56,8 @@ impl Form {
         for (name, entry) in &manifest.graphs {
             let file = manifest.files.iter().find(|file| file.path == entry.file);
             let file = file.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?;
-            let key = format!("{} {engine}", file.sha256);
+            // Another version may round otherwise.
+            let key = format!("{} {engine} {}", file.sha256, env!("CARGO_PKG_VERSION"));
             let graph = match loaded.0.get(&key) {
                 Some(graph) => Arc::clone(graph),
                 None => {

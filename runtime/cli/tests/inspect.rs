@@ -1,5 +1,6 @@
 //! `hilbert inspect`, and `--engine` of all commands.
 
+use hilbert_runtime::Isa;
 use serde_json::Value;
 
 use crate::process::{hilbert, sample};
@@ -49,6 +50,21 @@ fn stock_tract_has_no_kernels_and_holds_every_weight_in_floats() {
     let ((int8, rest), (none, floats)) = (sum("auto"), sum("f32"));
     assert_eq!(none, 0);
     assert!(int8 > 7 << 20 && floats > rest + 3 * int8, "{int8}, {rest}, {floats}");
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bytes() {
+    let (wav, srt) = (sample("session.wav"), sample("session.srt"));
+    let classify = |engine: &str| {
+        let arguments =
+            ["classify", &wav, "--transcript", &srt, "--engine", engine, "--format", "json"];
+        hilbert(&arguments)
+    };
+    let portable = classify("portable");
+    assert_eq!(portable.code, 0, "{portable:?}");
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        assert_eq!(classify(isa.name()).stdout, portable.stdout, "{isa}");
+    }
 }
 
 #[test]
