@@ -7,6 +7,7 @@ use std::path::Path;
 use hilbert_formats::Bundle;
 use hilbert_formats::bundle::sha256;
 use hilbert_formats::manifest::Manifest;
+use hilbert_runtime::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::gate::misses;
@@ -55,6 +56,10 @@ pub enum Status {
 pub struct Gate {
     /// SHA-256 of the list and of all files that it names.
     pub list_sha256: String,
+    /// What decided the bundle's own form: `kernels`, which round activations and give the same bits on every instruction set, or
+    /// `f32`, as all was decided before there were any.
+    #[serde(default = "Gate::floats")]
+    pub engine: String,
     /// Recordings or transcripts of the list.
     pub recordings: usize,
     /// Documents: crops and pairs of them.
@@ -67,6 +72,12 @@ pub struct Gate {
     pub misses: Vec<String>,
     /// Each int8 tensor alone, the most sensitive first; empty where no search was needed.
     pub sensitivity: Vec<Sensitivity>,
+}
+
+impl Gate {
+    fn floats() -> String {
+        Engine::Float.to_string()
+    }
 }
 
 impl Certificate {
@@ -157,8 +168,11 @@ impl fmt::Display for Certificate {
             return writeln!(f, "gate: not evaluated: no calibration list was given");
         };
         let status = if self.status == Status::Passed { "passed" } else { "MISSED" };
-        let (documents, recordings) = (gate.documents, gate.recordings);
-        writeln!(f, "gate: {status} on {documents} documents of {recordings} recordings")?;
+        let (documents, recordings, engine) = (gate.documents, gate.recordings, &gate.engine);
+        writeln!(
+            f,
+            "gate: {status} on {documents} documents of {recordings} recordings, decided by {engine}"
+        )?;
         for task in &gate.tasks {
             let (same, all) = (task.decisions - task.different, task.decisions);
             write!(f, "  {:20} {same} of {all} agree", task.name)?;

@@ -8,6 +8,7 @@ use hilbert_formats::manifest::{GraphMemory, Manifest, Weights};
 use hilbert_formats::taps;
 
 use crate::calibration::evaluation::{Evaluation, bundle_of, list_sha256};
+use crate::calibration::form::engine_name;
 use crate::calibration::gate::{Limits, misses};
 use crate::calibration::list::List;
 use crate::calibration::sensitivity::{self, rank, search};
@@ -228,8 +229,17 @@ fn gated(
     }
     let (list_sha256, recordings) = (list_sha256(&list)?, list.entries().len());
     let documents = evaluation.documents().len();
-    let gate =
-        Gate { list_sha256, recordings, documents, limits, tasks, misses, sensitivity: ranking };
+    let engine = engine_name(bundle_of(checkpoint, &recipe)?.manifest().weights);
+    let gate = Gate {
+        list_sha256,
+        engine,
+        recordings,
+        documents,
+        limits,
+        tasks,
+        misses,
+        sensitivity: ranking,
+    };
     Ok((recipe, gate))
 }
 

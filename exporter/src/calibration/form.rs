@@ -39,6 +39,23 @@ pub struct Form {
     pub text_key: String,
 }
 
+/// What decides as such a bundle ships: int8 weights are multiplied as int8.
+fn engine(weights: Weights) -> Engine {
+    match weights {
+        Weights::F32 => Engine::Float,
+        Weights::Int8 => Engine::detect(),
+    }
+}
+
+/// Its name: `f32`, or `kernels`, which give the same bits on every instruction set.
+#[must_use]
+pub fn engine_name(weights: Weights) -> String {
+    match engine(weights) {
+        Engine::Float => Engine::Float.to_string(),
+        Engine::Kernels(_) => "kernels".to_owned(),
+    }
+}
+
 impl Form {
     /// The graphs of `bundle`, those that `loaded` has already and the others.
     ///
@@ -46,18 +63,19 @@ impl Form {
     /// [`ErrorKind::Runtime`] for a file or a graph that the runtime refuses.
     pub fn new(bundle: &Bundle, loaded: &mut Loaded) -> Result<Self> {
         let manifest = bundle.manifest().clone();
-        // As the runtime decides: int8 weights are multiplied as int8.
-        let engine = match manifest.weights {
-            Weights::F32 => Engine::Float,
-            Weights::Int8 => Engine::detect(),
-        };
+        let engine = engine(manifest.weights);
         let read = |file: &str| bundle.read(file).map_err(|error| refused(error.into()));
         let (mut graphs, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for (name, entry) in &manifest.graphs {
             let file = manifest.files.iter().find(|file| file.path == entry.file);
             let file = file.ok_or_else(|| ErrorKind::NoGraph { name: name.clone() })?;
             // Another version may round otherwise.
-            let key = format!("{} {engine} {}", file.sha256, env!("CARGO_PKG_VERSION"));
+            let key = format!(
+                "{} {} {}",
+                file.sha256,
+                engine_name(manifest.weights),
+                env!("CARGO_PKG_VERSION")
+            );
             let graph = match loaded.0.get(&key) {
                 Some(graph) => Arc::clone(graph),
                 None => {
