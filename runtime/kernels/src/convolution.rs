@@ -59,6 +59,18 @@ impl Convolution {
         self.window.bytes()
     }
 
+    /// Frames from one window to the next.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Frames that the first window sees.
+    #[must_use]
+    pub fn reach(&self) -> usize {
+        (self.window.inputs() / self.inputs.max(1)).saturating_sub(self.pads[0])
+    }
+
     /// Channels that go in.
     #[must_use]
     pub const fn inputs(&self) -> usize {
@@ -79,7 +91,8 @@ impl Convolution {
         if padded < width { 0 } else { (padded - width) / self.stride + 1 }
     }
 
-    /// Applies the convolution to `x`, which lies as the first layout says, and writes `out` as the second says.
+    /// Applies the convolution to `x`, which lies as the first layout says, and writes `out` as the second says: all steps, or the
+    /// first ones.
     ///
     /// # Errors
     /// Slices of another length.
@@ -107,7 +120,8 @@ impl Convolution {
             values: &rows,
             width: self.window.inputs(),
             stride: self.stride * self.inputs,
-            count: self.steps(frames),
+            count: self.steps(frames).min(out.len() / self.outputs().max(1)),
+            among: self.steps(frames),
         };
         let result = match to {
             Layout::Frames => self.window.apply(isa, windows, activation, &[], out, scratch),

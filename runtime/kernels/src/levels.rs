@@ -28,8 +28,7 @@ pub(crate) enum Rounding {
 }
 
 impl Rounding {
-    /// That of a linear layer.
-    #[inline(always)]
+    /// That of a linear layer of so many rows.
     pub(crate) const fn of_rows(count: usize) -> Self {
         if count <= FEW_ROWS { Self::Twice } else { Self::BeyondCut }
     }

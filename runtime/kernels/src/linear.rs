@@ -35,6 +35,8 @@ pub struct Rows<'a> {
     pub(crate) width: usize,
     pub(crate) stride: usize,
     pub(crate) count: usize,
+    /// Rows that they are the first of.
+    pub(crate) among: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -45,14 +47,20 @@ impl<'a> Rows<'a> {
     pub fn new(values: &'a [f32], width: usize) -> Result<Self, ShapeError> {
         let count = values.len() / width.max(1);
         ShapeError::check("values of all rows", values.len(), count * width)?;
-        Ok(Self { values, width, stride: width, count })
+        Ok(Self { values, width, stride: width, count, among: count })
+    }
+
+    /// The same rows as the first of `all`, the rest of which nobody reads: they are rounded as all would be.
+    #[must_use]
+    pub const fn among(self, all: usize) -> Self {
+        Self { among: all, ..self }
     }
 
     /// Some columns of a matrix of rows of `width` values.
     pub(crate) fn of_columns(values: &'a [f32], width: usize, columns: Range<usize>) -> Self {
         let count = values.len() / width;
         let values = values.get(columns.start..).unwrap_or_default();
-        Self { values, width: columns.len(), stride: width, count }
+        Self { values, width: columns.len(), stride: width, count, among: count }
     }
 
     #[inline(always)]
@@ -160,7 +168,7 @@ struct Apply<'a> {
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.levels.quantise(simd, self.rows, Rounding::of_rows(self.rows.count));
+        self.levels.quantise(simd, self.rows, Rounding::of_rows(self.rows.among));
         let width = self.linear.inputs.next_multiple_of(4);
         let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
         let mut product = Product { linear: self.linear, output: self.output };

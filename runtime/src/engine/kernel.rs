@@ -12,6 +12,7 @@ use hilbert_kernels::{
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
+use super::lower::Padding;
 
 /// A fused operation with its weights. Inputs and outputs are row-major floats.
 pub(super) enum Kernel {
@@ -49,6 +50,15 @@ impl Kernel {
     /// Whether its products are those of int8 levels.
     pub(super) const fn is_int8(&self) -> bool {
         matches!(self, Self::Linear { .. } | Self::Convolution { .. })
+    }
+
+    /// Whether a row of the output takes the same row of input `i`, and no other of its rows.
+    pub(super) const fn is_by_row(&self, i: usize) -> bool {
+        match self {
+            Self::Linear { .. } | Self::FloatLinear { .. } | Self::LayerNorm { .. } => true,
+            Self::Attention(_) => i == 0,
+            Self::Convolution { .. } | Self::Table { .. } => false,
+        }
     }
 
     /// Bytes that its weights take in memory.
@@ -102,22 +112,30 @@ impl Kernel {
         }
     }
 
-    /// Runs it on this thread's working memory. The lengths are those of shapes that [`Kernel::output_shape`] accepted.
-    fn run(&self, isa: Isa, inputs: &[&[f32]], out: &mut [f32]) -> Result<(), ShapeError> {
-        SCRATCH.with_borrow_mut(|scratch| self.run_in(isa, inputs, out, scratch))
+    /// Runs it on this thread's working memory. The lengths are those of shapes that [`Kernel::output_shape`] accepted, or of the
+    /// first rows of an output of `all` rows.
+    fn run(
+        &self,
+        isa: Isa,
+        inputs: &[&[f32]],
+        all: usize,
+        out: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        SCRATCH.with_borrow_mut(|scratch| self.run_in(isa, inputs, all, out, scratch))
     }
 
     fn run_in(
         &self,
         isa: Isa,
         inputs: &[&[f32]],
+        all: usize,
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         match (self, inputs) {
             (Self::Linear { linear, activation }, [x, residual @ ..]) => {
                 let residual = residual.first().copied().unwrap_or_default();
-                let rows = Rows::new(x, linear.inputs())?;
+                let rows = Rows::new(x, linear.inputs())?.among(all);
                 linear.apply(isa, rows, *activation, residual, out, scratch)
             }
             (Self::FloatLinear { linear, activation }, [x, residual @ ..]) => {
@@ -170,7 +188,7 @@ impl fmt::Debug for Kernel {
 }
 
 impl KernelOp {
-    pub(super) fn new(kernel: Kernel, isa: Isa) -> Self {
-        Self { kernel: Arc::new(kernel), isa }
+    pub(super) fn new(kernel: Kernel, isa: Isa, padding: Option<Padding>) -> Self {
+        Self { kernel: Arc::new(kernel), isa, padding }
     }
 }

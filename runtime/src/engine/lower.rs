@@ -9,6 +9,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod nodes;
+mod padding;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod weights;
 use tract_onnx::pb::GraphProto;
 
 use self::nodes::Nodes;
+pub(super) use self::padding::Padding;
 use super::kernel::Kernel;
 
 /// Name of the operation that stands in a graph for a kernel.
@@ -25,11 +27,30 @@ const OPERATION: &str = "HilbertKernel";
 /// What the name of a kernel's node begins with; the value that it gives follows.
 pub(super) const PREFIX: &str = "kernel of ";
 
-/// A kernel and the number of its node.
-type Lowered = (usize, Kernel);
+/// A kernel in its place.
+pub(super) struct Lowered {
+    /// Number of its node.
+    node: usize,
+    kernel: Kernel,
+    /// Which rows it computes, if not all: then the last of its inputs is the bias that says which count.
+    padding: Option<Padding>,
+}
 
-/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels with the names of their nodes.
-pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<(String, Kernel)> {
+impl Lowered {
+    fn new(node: usize, kernel: Kernel) -> Self {
+        Self { node, kernel, padding: None }
+    }
+}
+
+/// A kernel with the name of its node.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) kernel: Kernel,
+    pub(super) padding: Option<Padding>,
+}
+
+/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels.
+pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     let patterns =
         [attention::lower, linear::lower, convolution::lower, layer_norm::lower, table::lower];
     let mut nodes = Nodes::new(graph, taps);
@@ -40,7 +61,11 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<(String, Kerne
         }
     }
     convolution::join(&nodes, &mut lowered);
-    let named = |(i, kernel)| Some((nodes.name(i)?.to_owned(), kernel));
+    padding::skip(&mut nodes, &mut lowered);
+    let named = |Lowered { node, kernel, padding }| {
+        let name = nodes.node(node)?.name.clone();
+        Some(Named { name, kernel, padding })
+    };
     let kernels = lowered.into_iter().filter_map(named).collect();
     nodes.finish();
     kernels

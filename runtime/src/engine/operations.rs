@@ -39,7 +39,7 @@ pub(super) fn of(model: &TypedModel) -> Vec<Operation> {
 }
 
 fn operation(model: &TypedModel, node: &TypedNode) -> Operation {
-    if let Some(KernelOp { kernel, isa }) = node.op_as() {
+    if let Some(KernelOp { kernel, isa, .. }) = node.op_as() {
         return Operation {
             name: value(node),
             operation: kernel.name().to_owned(),

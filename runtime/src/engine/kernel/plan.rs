@@ -12,17 +12,22 @@ use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::Expansion;
 
 use super::Kernel;
+use crate::engine::lower::Padding;
 
 /// A kernel in a typed model.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct KernelOp {
     pub(in crate::engine) kernel: Arc<Kernel>,
     pub(in crate::engine) isa: Isa,
+    /// Which rows it computes, if not all: then the last of its inputs is the bias that says which count.
+    pub(in crate::engine) padding: Option<Padding>,
 }
 
 impl PartialEq for KernelOp {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.kernel, &other.kernel) && self.isa == other.isa
+        Arc::ptr_eq(&self.kernel, &other.kernel)
+            && self.isa == other.isa
+            && self.padding == other.padding
     }
 }
 
@@ -31,8 +36,13 @@ impl Eq for KernelOp {}
 impl KernelOp {
     fn output_shape(&self, inputs: &[Vec<usize>]) -> TractResult<Vec<usize>> {
         let name = self.kernel.name();
+        let own = match (self.padding, inputs) {
+            (Some(_), [own @ .., _]) => own,
+            _ => inputs,
+        };
         self.kernel
-            .output_shape(inputs)
+            .output_shape(own)
+            .filter(|shape| self.padding.is_none() || shape.len() == 2)
             .with_context(|| format!("{name}: found inputs of shapes {inputs:?}, which do not fit"))
     }
 }
@@ -59,7 +69,27 @@ impl EvalOp for KernelOp {
         let slices =
             plain.iter().map(|input| input.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
         let mut out = Tensor::zero::<f32>(&shape)?;
-        self.kernel.run(self.isa, &slices, out.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
+        let mut plain_out = out.try_as_plain_ram_mut()?;
+        let values = plain_out.as_slice_mut::<f32>()?;
+        match (self.padding, slices.split_last()) {
+            (Some(padding), Some((bias, own))) => {
+                let rows = padding.rows(bias).min(shape[0]);
+                let firsts: TVec<&[f32]> = own
+                    .iter()
+                    .zip(&shapes)
+                    .enumerate()
+                    .map(|(i, (values, of))| match of[..] {
+                        [_, width] if self.kernel.is_by_row(i) => &values[..rows * width],
+                        _ => values,
+                    })
+                    .collect();
+                self.kernel.run(self.isa, &firsts, shape[0], &mut values[..rows * shape[1]])?;
+            }
+            _ => {
+                let all = shape.iter().rev().skip(1).product();
+                self.kernel.run(self.isa, &slices, all, values)?;
+            }
+        }
         Ok(tvec![out.into_tvalue()])
     }
 }

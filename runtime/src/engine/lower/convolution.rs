@@ -52,21 +52,21 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         (output, to) = (rows, Layout::Frames);
     }
     let node = nodes.replace(&gone, vec![x], output);
-    Some((node, Kernel::Convolution { convolution, activation, from, to }))
+    Some(Lowered::new(node, Kernel::Convolution { convolution, activation, from, to }))
 }
 
 /// Lets each convolution whose output another takes, and nobody else, hand it frame after frame.
 pub(super) fn join(nodes: &Nodes<'_>, lowered: &mut [Lowered]) {
     for i in 0..lowered.len() {
-        let (node, Kernel::Convolution { from: Layout::Channels, .. }) = lowered[i] else {
+        let Kernel::Convolution { from: Layout::Channels, .. } = lowered[i].kernel else {
             continue;
         };
-        let Some(giver) = nodes.sole_giver(node) else { continue };
-        let Some(before) = lowered.iter().position(|(node, _)| *node == giver) else { continue };
-        let (_, Kernel::Convolution { to, .. }) = &mut lowered[before] else { continue };
+        let Some(giver) = nodes.sole_giver(lowered[i].node) else { continue };
+        let Some(before) = lowered.iter_mut().find(|one| one.node == giver) else { continue };
+        let Kernel::Convolution { to, .. } = &mut before.kernel else { continue };
         if *to == Layout::Channels {
             *to = Layout::Frames;
-            if let (_, Kernel::Convolution { from, .. }) = &mut lowered[i] {
+            if let Kernel::Convolution { from, .. } = &mut lowered[i].kernel {
                 *from = Layout::Frames;
             }
         }

@@ -16,5 +16,6 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     }
     let epsilon = float(node, "epsilon").unwrap_or(1e-5);
     let (x, output) = (x.clone(), output.clone());
-    Some((nodes.replace(&[i], vec![x], output), Kernel::LayerNorm { scale, bias, epsilon }))
+    let node = nodes.replace(&[i], vec![x], output);
+    Some(Lowered::new(node, Kernel::LayerNorm { scale, bias, epsilon }))
 }

@@ -35,7 +35,7 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
             }
         }
     };
-    Some((nodes.replace(&layer.gone, layer.inputs, layer.output), kernel))
+    Some(Lowered::new(nodes.replace(&layer.gone, layer.inputs, layer.output), kernel))
 }
 
 /// The constant of a layer.

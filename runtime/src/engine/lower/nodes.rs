@@ -78,9 +78,39 @@ impl<'a> Nodes<'a> {
         self.constants.get(value).and_then(|&i| self.graph.initializer.get(i))
     }
 
-    /// Name of node `i`.
-    pub(super) fn name(&self, i: usize) -> Option<&str> {
-        self.graph.node.get(i).map(|node| &*node.name)
+    /// Node `i`, if it is there still.
+    pub(super) fn node(&self, i: usize) -> Option<&NodeProto> {
+        self.graph.node.get(i).filter(|_| !self.removed[i])
+    }
+
+    /// The node that gives `value`, whatever it is.
+    pub(super) fn giver_of(&self, value: &str) -> Option<usize> {
+        self.givers.get(value).copied().filter(|&i| !self.removed[i])
+    }
+
+    /// Whether `value` must still be there at the end.
+    pub(super) fn is_kept(&self, value: &str) -> bool {
+        self.kept.contains(value)
+    }
+
+    /// How far from the inputs node `i` is, in nodes.
+    pub(super) fn position(&self, i: usize) -> usize {
+        let (mut seen, mut left) = (HashSet::new(), vec![i]);
+        while let Some(i) = left.pop() {
+            if seen.insert(i) {
+                let inputs = self.graph.node.get(i).into_iter().flat_map(|node| &node.input);
+                left.extend(inputs.filter_map(|input| self.giver_of(input)));
+            }
+        }
+        seen.len()
+    }
+
+    /// Gives node `i` another input.
+    pub(super) fn add_input(&mut self, i: usize, value: &str) {
+        if let Some(node) = self.graph.node.get_mut(i) {
+            node.input.push(value.to_owned());
+            self.takers.entry(value.to_owned()).or_default().push(i);
+        }
     }
 
     /// The node that gives the first input of node `i`, if that has no other use.

@@ -17,5 +17,6 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     if levels.len() < SMALLEST {
         return None;
     }
-    Some((nodes.replace(&[i], Vec::new(), output), Kernel::Table { levels, scales, shape, axis }))
+    let node = nodes.replace(&[i], Vec::new(), output);
+    Some(Lowered::new(node, Kernel::Table { levels, scales, shape, axis }))
 }
