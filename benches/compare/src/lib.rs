@@ -22,7 +22,7 @@ use std::hint::black_box;
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::time::{ClockId, clock_gettime};
+use cpu_time::ProcessTime;
 
 pub use self::inputs::{Inputs, Item, Values};
 
@@ -49,20 +49,20 @@ pub fn serve<E: Encoder>(load: impl FnOnce(&Path, Option<&str>) -> Result<E>) ->
         [graph, inputs, option] => (graph, inputs, option.to_str()),
         _ => return Err("expected GRAPH.onnx INPUTS.safetensors [OPTION]".into()),
     };
-    let before = cpu_ns();
+    let start = ProcessTime::try_now()?;
     let mut encoder = load(Path::new(graph), option)?;
-    answer(&format!("loaded {}", cpu_ns() - before))?;
+    answer(&format!("loaded {}", start.try_elapsed()?.as_nanos()))?;
     let inputs = Inputs::read(&PathBuf::from(inputs))?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("run", count) => {
                 let count: usize = count.parse()?;
-                let before = cpu_ns();
+                let start = ProcessTime::try_now()?;
                 for item in inputs.items.iter().cycle().take(count) {
                     black_box(encoder.run(black_box(item))?);
                 }
-                answer(&format!("ran {}", cpu_ns() - before))?;
+                answer(&format!("ran {}", start.try_elapsed()?.as_nanos()))?;
             }
             ("write", file) => {
                 let outputs = inputs.items.iter().map(|item| encoder.run(item));
@@ -80,12 +80,6 @@ fn answer(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
-}
-
-/// CPU time of this process so far, nanoseconds.
-fn cpu_ns() -> i64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 /// The most memory that was ever resident, as the kernel counts it.
