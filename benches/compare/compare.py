@@ -1,9 +1,9 @@
-"""Times the shipped encoders in this runtime, stock tract, onnxruntime and rten; `run` builds what this needs and starts it.
+"""Times the shipped encoders in this runtime, stock tract, onnxruntime and rten.
 
-    python compare.py [--rounds N] [--quick]
+    benches/compare/run [--rounds N]      builds what this needs and starts it
 
-First every engine runs every form once or twice; then its f32 form and its fastest int8 forms take turns with ours. Writes
-`results.json`, the plot `results.svg` and the table in `benches/README.md`.
+First every engine runs every int8 form a few times; then its f32 form and its fastest int8 forms take turns with ours.
+Writes `results.json`, the plot `results.svg` and the table in `benches/README.md`.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from safetensors.numpy import load_file
+
 from forms import write_forms
 from machine import describe
 from report import plot, table, write_between
-from safetensors.numpy import load_file
 from timing import fastest, round_robin, signal_to_noise, summarise
 from workers import Worker, WorkerError, command
 

@@ -1,6 +1,6 @@
 """The int8 forms of an encoder that onnxruntime's quantiser makes, from its f32 graph and real inputs.
 
-    python forms.py F32.onnx INPUTS.safetensors FOLDER
+python forms.py F32.onnx INPUTS.safetensors FOLDER
 """
 
 import argparse
@@ -39,10 +39,11 @@ class Items(CalibrationDataReader):
 
 
 def write_forms(f32, inputs, folder):
-    """Writes each form as `NAME.onnx` into the folder and returns those that the quantiser could not make, with its reason.
+    """Writes each form as `NAME.onnx` into the folder; returns those that the quantiser could not make, and why.
 
-    Names: `dynamic` (activations u8, scales at run time), `qdq` and `qoperator` (static scales), `matmul` where convolutions and
-    tables stay float; then types of activations and weights, `channel` for a scale a channel. `f32` is what all are made from.
+    Names: `dynamic` (activations u8, scales at run time), `qdq` and `qoperator` (static scales), `matmul` where
+    convolutions and tables stay float; then types of activations and weights, `channel` for a scale a channel. `f32` is
+    what all are made from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source, prepared, failed = folder / "f32.onnx", folder / "prepared.partial", {}
@@ -87,7 +88,7 @@ def write_forms(f32, inputs, folder):
 
 
 def known_gelu(f32, out):
-    """Writes GELU as PyTorch does, dividing by the square root of two where ours multiplies: onnxruntime fuses only that."""
+    """Writes GELU as PyTorch does, dividing by the root of two where ours multiplies: onnxruntime fuses only that."""
     model = onnx.load(f32)
     scalars = {x.name: numpy_helper.to_array(x) for x in model.graph.initializer if not x.dims}
     erf_inputs = {node.input[0] for node in model.graph.node if node.op_type == "Erf"}

@@ -35,11 +35,10 @@ def table(results):
 def machine_line(results):
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine["versions"].items()))
-    return (
-        f"{results['date']}, {machine['processor']} ({', '.join(machine['instruction_sets'])}), {machine['cores']} cores of a "
-        f"virtual machine, load average {machine['load_average_before']:.1f} before and {results['load_average_after']:.1f} "
-        f"after; {versions}."
-    )
+    load = f"load average {machine['load_average_before']:.1f} before and {results['load_average_after']:.1f} after"
+    cores = f"{machine['cores']} cores of a shared virtual machine"
+    sets = ", ".join(machine["instruction_sets"])
+    return f"{results['date']}, {machine['processor']} ({sets}), {cores}, {load}; {versions}."
 
 
 def by_time(compared):
@@ -80,6 +79,5 @@ def plot(results, width=760, bar=20, left=300):
 
 
 def text(x, y, words, anchor="start", weight="normal"):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" fill="#222222">{escape(words)}</text>'
-    )
+    style = f'text-anchor="{anchor}" font-weight="{weight}" fill="#222222"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'

@@ -8,8 +8,8 @@ import numpy as np
 def round_robin(workers, rounds, repeats, runs):
     """Times `{name: worker}` in turn; returns each one's rounds, the least of `repeats` means over `runs` inferences.
 
-    A machine that slows down slows all of them. The least of a round discards what other processes did to caches within it,
-    the median over rounds (`summarise`) what they did for longer.
+    A machine that slows down slows all of them. The least of a round discards what other processes did within it, the
+    median over rounds (`summarise`) what they did for longer.
     """
     for worker in workers.values():
         worker.run(runs)
