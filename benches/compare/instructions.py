@@ -29,8 +29,8 @@ CORES = {
     "cortex-a7": "Cortex-A7 (32 bits, Raspberry Pi 2), in qemu",
 }
 SPEECH, TEXT = "speech_encoder", "text_encoder"
-# Of onnxruntime's int8 forms all are counted on the text encoder, and those with the fewest there on the speech encoder, which
-# is thirty times as much.
+# All of onnxruntime's int8 forms are counted on the text encoder, those with the fewest there on the speech encoder too,
+# which is thirty times as much.
 FINALISTS = 2
 COUNTED = 1
 
