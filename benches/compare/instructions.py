@@ -29,7 +29,7 @@ CORES = {
     "cortex-a7": "Cortex-A7 (32 bits, Raspberry Pi 2), in qemu",
 }
 SPEECH, TEXT = "speech_encoder", "text_encoder"
-# All of onnxruntime's int8 forms are counted on the text encoder, those with the fewest there on the speech encoder too,
+# All int8 forms of onnxruntime are counted on the text encoder, those with the fewest there on the speech encoder too,
 # which is thirty times as much.
 FINALISTS = 2
 COUNTED = 1
