@@ -1,0 +1,138 @@
+"""Counts the instructions of the shipped encoders.
+
+    benches/compare/instructions [CORE ...]      builds what this needs and starts it
+
+Cores: `avx2`, which is callgrind's processor (AVX2 and FMA, no AVX-512), and those of qemu. A count is that of a whole
+process with 2 n inferences less that of one with n, over n. Instructions are not time. Writes `instructions.json` and
+the table in `benches/README.md`.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from report import write_between
+from workers import ONE_THREAD, command, shared_library
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CORES = {
+    "avx2": "x86-64 with AVX2, in callgrind",
+    "cortex-a53": "Cortex-A53 (Raspberry Pi 3), in qemu",
+    "cortex-a72": "Cortex-A72 (Raspberry Pi 4), in qemu",
+    "cortex-a76": "Cortex-A76 (Raspberry Pi 5), in qemu",
+    "cortex-a7": "Cortex-A7 (32 bits, Raspberry Pi 2), in qemu",
+}
+SPEECH, TEXT = "speech_encoder", "text_encoder"
+# All int8 forms of onnxruntime are counted on the text encoder, those with the fewest there on the speech encoder too,
+# which is thirty times as much.
+FINALISTS = 2
+COUNTED = 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cores", nargs="*", default=list(CORES), help="which ones; all without any")
+    parser.add_argument("--work", type=Path, required=True, help="inputs, forms and `seconds`, as `run` leaves them")
+    parser.add_argument("--binaries", type=Path, required=True, help="the target folder of the workers")
+    parser.add_argument("--library", type=Path, help="onnxruntime's shared library for aarch64")
+    arguments = parser.parse_args()
+    path = HERE / "instructions.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for core in arguments.cores:
+        results[core] = count_core(core, arguments)
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    write_between(ROOT / "benches/README.md", "instructions", table(results))
+
+
+def count_core(core, arguments):
+    """By engine and form: of each encoder an inference, and of both a second of the recording with its transcript."""
+    engines = {
+        "hilbert, shipped": ("hilbert", "shipped"),
+        "tract, f32": ("tract", "f32"),
+    }
+    int8 = {}
+    if core != "cortex-a7":  # onnxruntime is not published for it
+        engines["onnxruntime, f32"] = ("onnxruntime", "f32")
+        forms = sorted(path.stem for path in (arguments.work / f"forms/{TEXT}").glob("*.onnx") if path.stem != "f32")
+        int8 = {f"onnxruntime, {form}": ("onnxruntime", form) for form in forms}
+    texts = {name: per_inference(core, TEXT, of, arguments) for name, of in (engines | int8).items()}
+    engines |= {name: int8[name] for name in sorted(int8, key=texts.get)[:FINALISTS]}
+    counted = {}
+    for name, of in engines.items():
+        speech = per_inference(core, SPEECH, of, arguments)
+        total = speech * items(SPEECH, arguments) + texts[name] * items(TEXT, arguments)
+        per_second = total / float((arguments.work / "seconds").read_text())
+        counted[name] = {SPEECH: speech, TEXT: texts[name], "per_second": per_second}
+        print(f"{core}: {name}: {per_second / 1e6:.1f} million a second", flush=True)
+    return {"counted": counted, "text_encoder_of_all": texts}
+
+
+def items(encoder, arguments):
+    return len(load_file(arguments.work / f"{encoder}.safetensors")["mask"])
+
+
+def per_inference(core, encoder, of, arguments):
+    engine, form = of
+    graph = arguments.work / f"forms/{encoder}/{form}.onnx"
+    if form == "shipped":
+        graph = ROOT / f"models/spoken-english/bundle/{encoder}.onnx"
+    inputs = arguments.work / f"{encoder}.safetensors"
+    start = command(binaries(core, arguments.binaries), engine, graph, inputs)
+    once, twice = (count(core, start, n, arguments) for n in (COUNTED, 2 * COUNTED))
+    return (twice - once) / COUNTED
+
+
+def count(core, start, inferences, arguments):
+    """Instructions of one process that runs so many inferences."""
+    if core == "avx2":
+        counter = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        library, pattern = shared_library(), r"Collected : (\d+)"
+    else:
+        plugin = arguments.work / "count_instructions.so"
+        counter = [str(ROOT / f"target/cross/bin/run-{core}"), "-plugin", str(plugin)]
+        library, pattern = arguments.library, r"^instructions: (\d+)"
+    environment = os.environ | ONE_THREAD | {"ORT_DYLIB_PATH": str(library)}
+    ended = subprocess.run(
+        counter + start, input=f"run {inferences}\n", capture_output=True, text=True, env=environment
+    )
+    found = re.search(pattern, ended.stderr, re.MULTILINE)
+    if ended.returncode != 0 or not found:
+        raise RuntimeError(f"{core}: {' '.join(start)}: exit {ended.returncode}: {ended.stderr[-400:]}")
+    return int(found[1])
+
+
+def binaries(core, folder):
+    triple = {"avx2": "", "cortex-a7": "armv7-unknown-linux-gnueabihf"}.get(core, "aarch64-unknown-linux-gnu")
+    return folder / triple / "release"
+
+
+def table(results):
+    """Markdown: millions of instructions a second of the recording, and multiples of ours."""
+    lines = [
+        "| | ours | tract f32 | times ours | onnxruntime int8 at its fewest | times ours |",
+        "|---|---|---|---|---|---|",
+    ]
+    for core, words in CORES.items():
+        if core not in results:
+            continue
+        counts = {name: of["per_second"] for name, of in results[core]["counted"].items()}
+        ours, tract = counts["hilbert, shipped"], counts["tract, f32"]
+        int8 = {name: n for name, n in counts.items() if name.startswith("onnxruntime,") and not name.endswith(" f32")}
+        cells = [words, f"{ours / 1e6:.0f}", f"{tract / 1e6:.0f}", f"{tract / ours:.2f}"]
+        if int8:
+            best = min(int8, key=int8.get)
+            cells += [f"{int8[best] / 1e6:.0f} ({best.partition(', ')[2]})", f"{int8[best] / ours:.2f}"]
+        else:
+            cells += ["not published", ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
