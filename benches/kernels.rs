@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, FRAMES, FloatLinear, Isa, Layout, Linear,
-    LogMelFrames, Rows, Scratch, ShapeError, layer_norm,
+    LogMelFrames, Rows, Scratch, ShapeError, Sum, layer_norm,
 };
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -42,7 +42,7 @@ fn linear(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let rows = Rows::new(black_box(&x), inputs)?;
-                linear.apply(isa, rows, activation, &[], &mut out, &mut scratch)
+                linear.apply(isa, rows, activation, Sum::None, &mut out, &mut scratch)
             });
         });
     }
@@ -55,7 +55,7 @@ fn linear(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     group.bench_function("float_linear_250x512x384", |bencher| {
         bencher.iter(|| {
             let rows = Rows::new(black_box(&x), inputs)?;
-            linear.apply(isa, rows, Activation::Identity, &[], &mut out)
+            linear.apply(isa, rows, Activation::Identity, Sum::None, &mut out)
         });
     });
     Ok(())

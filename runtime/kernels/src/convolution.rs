@@ -5,6 +5,7 @@ use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::linear::{Linear, Rows};
+use crate::output::Sum;
 
 /// A convolution of one group without dilation.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,35 +108,36 @@ impl Convolution {
     ) -> Result<(), ShapeError> {
         let frames = x.len() / self.inputs.max(1);
         ShapeError::check("values of all frames", x.len(), frames * self.inputs)?;
+        let steps = self.steps(frames);
+        let count = steps.min(out.len() / self.outputs().max(1));
+        // The frames that the windows see, zeros around them.
+        let (width, before) = (self.window.inputs(), self.pads[0] * self.inputs);
+        let seen = (count.saturating_sub(1) * self.stride * self.inputs) + width;
+        let inside = before..seen.min(before + x.len()).max(before);
         let mut rows = std::mem::take(&mut scratch.rows);
-        let before = self.pads[0] * self.inputs;
-        rows.clear();
-        rows.resize(before + x.len() + self.pads[1] * self.inputs, 0.0);
-        let inside = &mut rows[before..before + x.len()];
+        rows.resize(seen.max(before), 0.0);
+        rows[..before].fill(0.0);
+        rows[inside.end..].fill(0.0);
+        let places = &mut rows[inside];
         match from {
-            Layout::Frames => inside.copy_from_slice(x),
-            Layout::Channels => transpose(x, self.inputs, inside),
+            Layout::Frames => places.copy_from_slice(&x[..places.len()]),
+            Layout::Channels => transpose(x, frames, places),
         }
-        let windows = Rows {
-            values: &rows,
-            width: self.window.inputs(),
-            stride: self.stride * self.inputs,
-            count: self.steps(frames).min(out.len() / self.outputs().max(1)),
-            among: self.steps(frames),
-        };
+        let stride = self.stride * self.inputs;
+        let windows = Rows { values: &rows, width, stride, count, among: steps };
         let result = match to {
-            Layout::Frames => self.window.apply(isa, windows, activation, &[], out, scratch),
+            Layout::Frames => self.window.apply(isa, windows, activation, Sum::None, out, scratch),
             Layout::Channels => {
-                let mut steps = std::mem::take(&mut scratch.steps);
-                steps.resize(windows.count * self.window.outputs(), 0.0);
-                let result = ShapeError::check("outputs of all steps", out.len(), steps.len())
-                    .and_then(|()| {
-                        self.window.apply(isa, windows, activation, &[], &mut steps, scratch)
-                    });
+                let mut by_step = std::mem::take(&mut scratch.steps);
+                by_step.resize(count * self.outputs(), 0.0);
+                let fits = ShapeError::check("outputs of all steps", out.len(), by_step.len());
+                let result = fits.and_then(|()| {
+                    self.window.apply(isa, windows, activation, Sum::None, &mut by_step, scratch)
+                });
                 if result.is_ok() {
-                    transpose(&steps, windows.count, out);
+                    transpose(&by_step, self.outputs(), out);
                 }
-                scratch.steps = steps;
+                scratch.steps = by_step;
                 result
             }
         };
@@ -144,13 +146,14 @@ impl Convolution {
     }
 }
 
-/// `[rows, columns]` -> `[columns, rows]`, in blocks that stay in the nearest cache.
-fn transpose(x: &[f32], rows: usize, out: &mut [f32]) {
+/// `[rows, columns]` -> `[columns, rows]`, or the first columns alone, in blocks that stay in the nearest cache.
+fn transpose(x: &[f32], columns: usize, out: &mut [f32]) {
     const BLOCK: usize = 16;
-    let columns = x.len() / rows.max(1);
+    let rows = x.len() / columns.max(1);
+    let taken = out.len() / rows.max(1);
     for row in (0..rows).step_by(BLOCK) {
-        for column in (0..columns).step_by(BLOCK) {
-            for c in column..columns.min(column + BLOCK) {
+        for column in (0..taken).step_by(BLOCK) {
+            for c in column..taken.min(column + BLOCK) {
                 for r in row..rows.min(row + BLOCK) {
                     out[c * rows + r] = x[r * columns + c];
                 }

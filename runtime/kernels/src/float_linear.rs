@@ -4,7 +4,7 @@ use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::linear::{Rows, panelled};
-use crate::output::Output;
+use crate::output::{Output, Sum};
 use crate::simd::{Kernel, LANES, Simd};
 
 /// The weights of one layer in floats, packed. `y[r, c] = activation(sum_i x[r, i] w[i, c] + bias[c]) + residual[r, c]`
@@ -57,7 +57,7 @@ impl FloatLinear {
         size_of::<[f32; LANES]>() * (self.weights.len() + self.bias.len())
     }
 
-    /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`; `residual` is as long or empty.
+    /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`, or adds to it.
     ///
     /// # Errors
     /// Rows of another width than `inputs`, slices of another length than the rows ask for.
@@ -66,11 +66,11 @@ impl FloatLinear {
         isa: Isa,
         rows: Rows<'_>,
         activation: Activation,
-        residual: &[f32],
+        sum: Sum,
         out: &mut [f32],
     ) -> Result<(), ShapeError> {
         ShapeError::check("width of a row", rows.width, self.inputs)?;
-        let output = Output::new(rows.count, self.outputs, activation, residual, out)?;
+        let output = Output::new(rows.count, self.outputs, activation, sum, out)?;
         isa.run(Apply { linear: self, rows, output });
         Ok(())
     }

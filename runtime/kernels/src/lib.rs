@@ -34,6 +34,7 @@ pub use isa::{Isa, UnknownIsa};
 pub use layer_norm::layer_norm;
 pub use linear::{Linear, Rows};
 pub use log_mel::{FRAMES, LogMelFrames};
+pub use output::Sum;
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
 #[derive(Debug, Default)]

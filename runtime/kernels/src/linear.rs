@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_steps};
-use crate::output::Output;
+use crate::output::{Output, Sum};
 use crate::simd::{Kernel, LANES, Simd};
 
 /// The weights of one layer, packed.
@@ -133,7 +133,7 @@ impl Linear {
         self.levels.len() + 4 * LANES * (self.scales.len() + self.bias.len() + self.sums.len())
     }
 
-    /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`; `residual` is as long or empty.
+    /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`, or adds to it.
     ///
     /// # Errors
     /// Rows of another width than `inputs`, slices of another length than the rows ask for.
@@ -142,12 +142,12 @@ impl Linear {
         isa: Isa,
         rows: Rows<'_>,
         activation: Activation,
-        residual: &[f32],
+        sum: Sum,
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         ShapeError::check("width of a row", rows.width, self.inputs)?;
-        let output = Output::new(rows.count, self.outputs, activation, residual, out)?;
+        let output = Output::new(rows.count, self.outputs, activation, sum, out)?;
         isa.run(Apply { linear: self, rows, output, levels: &mut scratch.levels });
         Ok(())
     }

@@ -4,28 +4,35 @@ use crate::activation::{Activation, gelu};
 use crate::error::ShapeError;
 use crate::simd::{LANES, Simd};
 
+/// What the outputs of a layer are added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Sum {
+    /// Nothing: they take the place of what was there.
+    #[default]
+    None,
+    /// What is there: a residual.
+    Residual,
+}
+
 /// Where the outputs of a layer go, `[rows, outputs]`, and what is done to them before.
 pub(crate) struct Output<'a> {
     outputs: usize,
     activation: Activation,
-    residual: &'a [f32],
+    sum: Sum,
     out: &'a mut [f32],
 }
 
 impl<'a> Output<'a> {
-    /// For `rows` rows of `outputs`; `residual` is as long as `out` or empty.
+    /// For `rows` rows of `outputs`.
     pub(crate) fn new(
         rows: usize,
         outputs: usize,
         activation: Activation,
-        residual: &'a [f32],
+        sum: Sum,
         out: &'a mut [f32],
     ) -> Result<Self, ShapeError> {
         ShapeError::check("outputs of all rows", out.len(), rows * outputs)?;
-        if !residual.is_empty() {
-            ShapeError::check("residual", residual.len(), out.len())?;
-        }
-        Ok(Self { outputs, activation, residual, out })
+        Ok(Self { outputs, activation, sum, out })
     }
 
     /// Puts the outputs of a panel of columns of a row.
@@ -38,17 +45,18 @@ impl<'a> Output<'a> {
         let first = row * self.outputs + panel * LANES;
         let last = (row + 1) * self.outputs;
         let place = &mut self.out[first..last.min(first + LANES)];
-        let residual = self.residual.get(first..last).unwrap_or_default();
         if let Some(place) = place.first_chunk_mut() {
-            let y = match residual.first_chunk() {
-                Some(residual) => simd.add(y, simd.load(residual)),
-                None => y,
+            let y = match self.sum {
+                Sum::None => y,
+                Sum::Residual => simd.add(y, simd.load(place)),
             };
             simd.store(y, place);
-        } else if residual.is_empty() {
-            simd.store_first(y, place);
         } else {
-            simd.store_first(simd.add(y, simd.load_first(residual)), place);
+            let y = match self.sum {
+                Sum::None => y,
+                Sum::Residual => simd.add(y, simd.load_first(place)),
+            };
+            simd.store_first(y, place);
         }
     }
 }

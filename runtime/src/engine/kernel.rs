@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layout, Linear, Rows,
-    Scratch, ShapeError, layer_norm,
+    Scratch, ShapeError, Sum, layer_norm,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
@@ -50,6 +50,14 @@ impl Kernel {
     /// Whether its products are those of int8 levels.
     pub(super) const fn is_int8(&self) -> bool {
         matches!(self, Self::Linear { .. } | Self::Convolution { .. })
+    }
+
+    /// The input that the output is added to: it holds it when the kernel runs.
+    pub(super) const fn residual(&self, inputs: usize) -> Option<usize> {
+        match self {
+            Self::Linear { .. } | Self::FloatLinear { .. } if inputs > 1 => Some(1),
+            _ => None,
+        }
     }
 
     /// Whether a row of the output takes the same row of input `i`, and no other of its rows.
@@ -134,13 +142,12 @@ impl Kernel {
     ) -> Result<(), ShapeError> {
         match (self, inputs) {
             (Self::Linear { linear, activation }, [x, residual @ ..]) => {
-                let residual = residual.first().copied().unwrap_or_default();
                 let rows = Rows::new(x, linear.inputs())?.among(all);
-                linear.apply(isa, rows, *activation, residual, out, scratch)
+                linear.apply(isa, rows, *activation, sum(residual), out, scratch)
             }
             (Self::FloatLinear { linear, activation }, [x, residual @ ..]) => {
-                let residual = residual.first().copied().unwrap_or_default();
-                linear.apply(isa, Rows::new(x, linear.inputs())?, *activation, residual, out)
+                let rows = Rows::new(x, linear.inputs())?;
+                linear.apply(isa, rows, *activation, sum(residual), out)
             }
             (Self::Convolution { convolution, activation, from, to }, [x]) => {
                 convolution.apply(isa, x, [*from, *to], *activation, out, scratch)
@@ -165,6 +172,10 @@ impl Kernel {
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }
+}
+
+fn sum(residual: &[&[f32]]) -> Sum {
+    if residual.is_empty() { Sum::None } else { Sum::Residual }
 }
 
 /// Shape of what a layer `[inputs, outputs]` makes of rows, and of the residual that is added, if there is one.

@@ -1,4 +1,4 @@
-//! From bytes to samples: hound decodes blocks of whole frames behind a canonical header.
+//! From bytes to samples: hound decodes blocks of whole frames behind a canonical header, all but plain 16 bits.
 
 use std::io::Read;
 
@@ -94,6 +94,16 @@ impl Decoder {
                     self.invalid.note(self.decoded); // a NaN compares false
                     0.0
                 };
+                self.decoded += 1;
+            }
+        } else if self.layout == (Layout::Integer { bytes: 2 }) {
+            // What most recordings are; hound decodes it byte by byte.
+            for (out, sample) in samples.iter_mut().zip(bytes.as_chunks().0) {
+                let sample = i16::from_le_bytes(*sample);
+                if i32::from(sample) & self.unused != 0 {
+                    self.unused_bits.note(self.decoded);
+                }
+                *out = f32::from(sample) * (1.0 / 32_768.0);
                 self.decoded += 1;
             }
         } else {

@@ -1,6 +1,6 @@
 //! The int8 linear layer.
 
-use hilbert_kernels::{Activation, FloatLinear, Isa, Linear, Rows, Scratch};
+use hilbert_kernels::{Activation, FloatLinear, Isa, Linear, Rows, Scratch, Sum};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
 use proptest::{collection::vec, prop_assert, proptest};
 
@@ -24,12 +24,19 @@ impl Case {
         let linear =
             Linear::pack([self.inputs, self.outputs], level, &self.scales, &self.bias).unwrap();
         let rows = Rows::new(&self.x, self.inputs).unwrap();
-        let mut out = vec![f32::NAN; self.x.len() / self.inputs * self.outputs];
         let activation = if self.gelu { Activation::Gelu } else { Activation::Identity };
-        linear
-            .apply(isa, rows, activation, &self.residual, &mut out, &mut Scratch::default())
-            .unwrap();
+        let (sum, mut out) = self.before();
+        linear.apply(isa, rows, activation, sum, &mut out, &mut Scratch::default()).unwrap();
         out
+    }
+
+    /// What stands where outputs go.
+    fn before(&self) -> (Sum, Vec<f32>) {
+        let count = self.x.len() / self.inputs * self.outputs;
+        match self.residual.is_empty() {
+            true => (Sum::None, vec![f32::NAN; count]),
+            false => (Sum::Residual, self.residual.clone()),
+        }
     }
 
     /// The same rounding to levels, all else in double precision; and the largest magnitude that an activation is given.
@@ -128,8 +135,8 @@ proptest! {
         let linear = FloatLinear::pack([case.inputs, case.outputs], weight, &case.bias).unwrap();
         let rows = Rows::new(&case.x, case.inputs).unwrap();
         let apply = |isa| {
-            let mut out = vec![f32::NAN; case.x.len() / case.inputs * case.outputs];
-            linear.apply(isa, rows, Activation::Identity, &case.residual, &mut out).unwrap();
+            let (sum, mut out) = case.before();
+            linear.apply(isa, rows, Activation::Identity, sum, &mut out).unwrap();
             out
         };
         let expected: Vec<f64> = (0..apply(Isa::Portable).len()).map(|at| {
@@ -159,7 +166,14 @@ fn extreme_levels_do_not_overflow() {
             let mut out = [0.0; 16];
             let rows = Rows::new(&row, inputs).unwrap();
             linear
-                .apply(isa, rows, Activation::Identity, &[], &mut out, &mut Scratch::default())
+                .apply(
+                    isa,
+                    rows,
+                    Activation::Identity,
+                    Sum::None,
+                    &mut out,
+                    &mut Scratch::default(),
+                )
                 .unwrap();
             let expected = f64::from(level) * f64::from(x) * 4096.0;
             assert!(
@@ -180,12 +194,13 @@ fn lengths_that_do_not_fit_are_refused() {
     let identity = Activation::Identity;
     let isa = Isa::detect();
     assert!(Rows::new(&[0.0; 5], 4).is_err());
-    assert!(linear.apply(isa, narrow, identity, &[], &mut out, &mut scratch).is_err());
-    assert!(linear.apply(isa, rows(&[0.0; 4]), identity, &[], &mut out, &mut scratch).is_err());
+    assert!(linear.apply(isa, narrow, identity, Sum::None, &mut out, &mut scratch).is_err());
     assert!(
-        linear.apply(isa, rows(&[0.0; 8]), identity, &[0.0; 3], &mut out, &mut scratch).is_err()
+        linear.apply(isa, rows(&[0.0; 4]), identity, Sum::None, &mut out, &mut scratch).is_err()
     );
-    assert!(linear.apply(isa, rows(&[0.0; 8]), identity, &[], &mut out, &mut scratch).is_ok());
+    assert!(
+        linear.apply(isa, rows(&[0.0; 8]), identity, Sum::Residual, &mut out, &mut scratch).is_ok()
+    );
     assert!(Linear::pack([4, 2], |_, _| 1, &[1.0; 3], &[]).is_err());
     assert!(Linear::pack([4, 2], |_, _| 1, &[1.0; 2], &[1.0]).is_err());
     assert!(Linear::pack([1 << 17, 1], |_, _| 1, &[1.0], &[]).is_err());
@@ -199,7 +214,9 @@ fn gelu_stays_within_its_stated_error() {
     for isa in paths() {
         let mut out = vec![0.0; xs.len()];
         let rows = Rows::new(&xs, 1).unwrap();
-        linear.apply(isa, rows, Activation::Gelu, &[], &mut out, &mut Scratch::default()).unwrap();
+        linear
+            .apply(isa, rows, Activation::Gelu, Sum::None, &mut out, &mut Scratch::default())
+            .unwrap();
         let worst = xs
             .iter()
             .zip(&out)

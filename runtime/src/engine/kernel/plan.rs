@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hilbert_kernels::Isa;
 use tract_core::internal::{
-    Datum, DatumExt, DimLike, EvalContext, EvalOp, IntoTValue, Op, OutletId, SpecialOps,
-    StaticName, TDim, TValue, TVec, Tensor, TractErrorContext, TractResult, TypedFact, TypedModel,
-    TypedOp, as_op, ensure, not_out_of_plan, op_as_typed_op, tvec,
+    Datum, DatumExt, DimLike, EvalContext, EvalOp, IntoTValue, IntoTensor, Op, OutletId,
+    SpecialOps, StaticName, TDim, TValue, TVec, Tensor, TractErrorContext, TractResult, TypedFact,
+    TypedModel, TypedOp, as_op, ensure, not_out_of_plan, op_as_typed_op, tensor0, tvec,
 };
 use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::Expansion;
@@ -59,37 +59,42 @@ impl EvalOp for KernelOp {
     // A table would be folded to floats.
     not_out_of_plan!();
 
-    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, _: &EvalContext<'_>, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape().to_vec()).collect();
         let shape = self.output_shape(&shapes)?;
+        let own = inputs.len() - usize::from(self.padding.is_some());
+        // A residual that nobody else needs becomes the output.
+        let residual = self.kernel.residual(own);
+        let mut out = match residual {
+            Some(i) => {
+                std::mem::replace(&mut inputs[i], tensor0(0.0_f32).into_tvalue()).into_tensor()
+            }
+            None => Tensor::zero::<f32>(&shape)?,
+        };
         let plain = inputs
             .iter()
             .map(|input| input.try_as_plain_ram())
             .collect::<TractResult<TVec<_>>>()?;
         let slices =
             plain.iter().map(|input| input.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
-        let mut out = Tensor::zero::<f32>(&shape)?;
+        let all: usize = shape.iter().rev().skip(1).product();
+        let (rows, width) = match self.padding {
+            Some(padding) => (padding.rows(slices[own]).min(all), shape[1]),
+            None => (all, shape.last().copied().unwrap_or(1)),
+        };
+        let firsts: TVec<&[f32]> = slices[..own]
+            .iter()
+            .zip(&shapes)
+            .enumerate()
+            .map(|(i, (values, of))| match of[..] {
+                _ if residual == Some(i) => values,
+                [_, width] if self.kernel.is_by_row(i) => &values[..rows * width],
+                _ => values,
+            })
+            .collect();
         let mut plain_out = out.try_as_plain_ram_mut()?;
         let values = plain_out.as_slice_mut::<f32>()?;
-        match (self.padding, slices.split_last()) {
-            (Some(padding), Some((bias, own))) => {
-                let rows = padding.rows(bias).min(shape[0]);
-                let firsts: TVec<&[f32]> = own
-                    .iter()
-                    .zip(&shapes)
-                    .enumerate()
-                    .map(|(i, (values, of))| match of[..] {
-                        [_, width] if self.kernel.is_by_row(i) => &values[..rows * width],
-                        _ => values,
-                    })
-                    .collect();
-                self.kernel.run(self.isa, &firsts, shape[0], &mut values[..rows * shape[1]])?;
-            }
-            _ => {
-                let all = shape.iter().rev().skip(1).product();
-                self.kernel.run(self.isa, &slices, all, values)?;
-            }
-        }
+        self.kernel.run(self.isa, &firsts, all, &mut values[..rows * width])?;
         Ok(tvec![out.into_tvalue()])
     }
 }
