@@ -16,6 +16,7 @@ mod tests;
 mod weights;
 
 use tract_onnx::pb::GraphProto;
+use tract_onnx::pb::tensor_proto::DataType;
 
 use self::nodes::Nodes;
 pub(super) use self::padding::Padding;
@@ -49,10 +50,14 @@ pub(super) struct Named {
     pub(super) padding: Option<Padding>,
 }
 
-/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels.
+/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels. A graph without int8 weights was meant to
+/// be computed in floats, and is.
 pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     let patterns =
         [attention::lower, linear::lower, convolution::lower, layer_norm::lower, table::lower];
+    if !graph.initializer.iter().any(|tensor| tensor.data_type == DataType::Int8 as i32) {
+        return Vec::new();
+    }
     let mut nodes = Nodes::new(graph, taps);
     let mut lowered: Vec<Lowered> = Vec::new();
     for pattern in patterns {

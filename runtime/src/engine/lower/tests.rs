@@ -346,14 +346,34 @@ fn attention_and_layer_norm_become_one_operation_each() {
         .floats("g", &[heads * head], &[0.5; 12])
         .floats("b", &[heads * head], &[0.125; 12])
         .node_with("LayerNormalization", &["a2", "g", "b"], "y", vec![int("axis", -1)])
-        .output("y", &[rows, heads * head]);
+        .quantised("w", &[heads * head, 2], 1)
+        .node("MatMul", &["y", "w"], "z")
+        .output("y", &[rows, heads * head])
+        .output("z", &[rows, 2]);
     let lowered = case.model(Engine::detect(), &[]);
-    assert_eq!(kernels_of(&lowered), ["attention", "layer norm"]);
+    assert_eq!(kernels_of(&lowered), ["attention", "layer norm", "linear"]);
     let found = case.run(lowered).remove(0);
     let expected = case.run(case.model(Engine::Float, &[])).remove(0);
     found
         .close_enough(&expected, tract_core::internal::Approximation::Custom(1e-3, 1e-3, 0.0))
         .unwrap();
+}
+
+#[test]
+fn a_graph_of_floats_is_left_to_tract() {
+    let case = Case::default().input("x", &[20, 24]).floats("w", &[24, 18], &[0.5; 24 * 18]).node(
+        "MatMul",
+        &["x", "w"],
+        "y0",
+    );
+    assert_eq!(case.clone().output("y0", &[20, 18]).kernels(), [""; 0]);
+    // Beside int8 weights, floats that were left so on purpose are a kernel's too.
+    let mixed = case
+        .quantised("v", &[18, 8], 1)
+        .node("MatMul", &["y0", "v"], "y1")
+        .output("y1", &[20, 8])
+        .model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&mixed), ["linear", "linear"]);
 }
 
 #[test]
