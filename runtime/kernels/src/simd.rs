@@ -7,6 +7,10 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon_dot;
 pub(crate) mod portable;
 
 /// Lanes of a vector, and columns of a panel of packed weights.
@@ -136,7 +140,7 @@ pub(crate) fn fold(mut lanes: [f32; LANES], op: impl Fn(f32, f32) -> f32) -> f32
 }
 
 /// A pair of levels as the bits of one lane.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn of_pair([first, second]: [i16; 2]) -> i32 {
     i32::from(second) << 16 | i32::from(first.cast_unsigned())
