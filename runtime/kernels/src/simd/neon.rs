@@ -5,11 +5,12 @@ use std::arch::aarch64::{
     float32x4_t, int8x16_t, int16x8_t, int32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vbslq_f32,
     vcgtq_f32, vcltq_f32, vcombine_s8, vcombine_s16, vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32,
     vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s16,
-    vld1q_s32, vmaxq_u32, vmlal_high_s16, vmlal_s16, vmovn_s16, vmovn_s32, vmull_high_s8, vmull_s8,
-    vmulq_f32, vpadalq_s16, vpaddq_s32, vreinterpretq_f32_s32, vreinterpretq_f32_u32,
-    vreinterpretq_s8_s32, vreinterpretq_s16_s32, vreinterpretq_u32_f32, vrndnq_f32, vshlq_n_s32,
-    vst1q_f32, vst1q_s8, vst1q_s16, vsubq_f32, vsubq_s32,
+    vld1q_s32, vmaxq_u32, vmlal_high_s8, vmlal_high_s16, vmlal_s8, vmlal_s16, vmovn_s16, vmovn_s32,
+    vmull_high_s8, vmull_s8, vmulq_f32, vpadalq_s16, vpaddq_s32, vreinterpretq_f32_s32,
+    vreinterpretq_f32_u32, vreinterpretq_s8_s32, vreinterpretq_s16_s32, vreinterpretq_u32_f32,
+    vrndnq_f32, vshlq_n_s32, vst1q_f32, vst1q_s8, vst1q_s16, vsubq_f32, vsubq_s32,
 };
+use std::arch::asm;
 
 use super::{Kernel, LANES, Simd, of_pair};
 
@@ -22,10 +23,17 @@ pub(crate) trait Products: Copy {
     type Sums: Copy;
     type Pairs: Copy;
 
+    const STEPS: usize;
     const ROWS: usize;
 
     fn no_sums(self) -> Self::Sums;
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: [int8x16_t; 4]) -> Self::Sums;
+    fn dot_twice(
+        self,
+        sums: Self::Sums,
+        rows: [[u8; 4]; 2],
+        weights: [[int8x16_t; 4]; 2],
+    ) -> Self::Sums;
     fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs;
     fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums;
     /// The finished sums.
@@ -101,6 +109,7 @@ impl<P: Products> Simd for Neon<P> {
     type Pairs = P::Pairs;
 
     const OFFSET: i32 = 0;
+    const STEPS: usize = P::STEPS;
     const ROWS: usize = P::ROWS;
     const PANELS: usize = 1;
     const FLOAT_PANELS: usize = 1;
@@ -213,6 +222,16 @@ impl<P: Products> Simd for Neon<P> {
     }
 
     #[inline(always)]
+    fn dot_twice(
+        self,
+        sums: Self::Sums,
+        rows: [[u8; 4]; 2],
+        weights: [Self::Weights; 2],
+    ) -> Self::Sums {
+        self.0.dot_twice(sums, rows, weights)
+    }
+
+    #[inline(always)]
     fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
         self.0.pairs(levels)
     }
@@ -236,8 +255,9 @@ impl Products for Long {
     type Sums = [[int32x4_t; 2]; 4];
     type Pairs = [int16x8_t; 4];
 
-    // Of 32 registers, sums take 24 and weights 4.
-    const ROWS: usize = 3;
+    const STEPS: usize = 2;
+    // Of 32 registers, sums take 16, weights 8, levels of rows 4 and products 4.
+    const ROWS: usize = 2;
 
     #[inline(always)]
     fn no_sums(self) -> Self::Sums {
@@ -250,6 +270,47 @@ impl Products for Long {
         let low = four!(|i| vmull_s8(vget_low_s8(weights[i]), vget_low_s8(row)));
         let high = four!(|i| vmull_high_s8(weights[i], row));
         four!(|i| [vpadalq_s16(sums[i][0], low[i]), vpadalq_s16(sums[i][1], high[i])])
+    }
+
+    /// Two products of a level of at most 127 and a weight of at least -128 have room in 16 bits.
+    #[inline(always)]
+    fn dot_twice(
+        self,
+        mut sums: Self::Sums,
+        rows: [[u8; 4]; 2],
+        [a, b]: [[int8x16_t; 4]; 2],
+    ) -> Self::Sums {
+        let [first, second] =
+            rows.map(|row| op!(vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(row)))));
+        for i in [0, 2] {
+            let (sums, a, b) = (&mut sums[i..i + 2], &a[i..i + 2], &b[i..i + 2]);
+            let [mut s0, mut s1, mut s2, mut s3] = [sums[0][0], sums[0][1], sums[1][0], sums[1][1]];
+            // The compiler would take all products before it adds the first, and spill them. Four at a time are also what a
+            // core that works in order does not wait for. SAFETY: `self` proves the feature; registers alone are touched.
+            unsafe {
+                asm!(
+                    "smull {p0:v}.8h, {a0:v}.8b, {first:v}.8b",
+                    "smull2 {p1:v}.8h, {a0:v}.16b, {first:v}.16b",
+                    "smull {p2:v}.8h, {a1:v}.8b, {first:v}.8b",
+                    "smull2 {p3:v}.8h, {a1:v}.16b, {first:v}.16b",
+                    "smlal {p0:v}.8h, {b0:v}.8b, {second:v}.8b",
+                    "smlal2 {p1:v}.8h, {b0:v}.16b, {second:v}.16b",
+                    "smlal {p2:v}.8h, {b1:v}.8b, {second:v}.8b",
+                    "smlal2 {p3:v}.8h, {b1:v}.16b, {second:v}.16b",
+                    "sadalp {s0:v}.4s, {p0:v}.8h",
+                    "sadalp {s1:v}.4s, {p1:v}.8h",
+                    "sadalp {s2:v}.4s, {p2:v}.8h",
+                    "sadalp {s3:v}.4s, {p3:v}.8h",
+                    s0 = inout(vreg) s0, s1 = inout(vreg) s1, s2 = inout(vreg) s2, s3 = inout(vreg) s3,
+                    p0 = out(vreg) _, p1 = out(vreg) _, p2 = out(vreg) _, p3 = out(vreg) _,
+                    a0 = in(vreg) a[0], a1 = in(vreg) a[1], b0 = in(vreg) b[0], b1 = in(vreg) b[1],
+                    first = in(vreg) first, second = in(vreg) second,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            sums.copy_from_slice(&[[s0, s1], [s2, s3]]);
+        }
+        sums
     }
 
     #[inline(always)]
