@@ -133,8 +133,9 @@ impl Kernel for Apply<'_> {
                     12 if S::ROWS == 12 => gather.tile::<S, 12>(simd, tile, rows),
                     8 if S::ROWS == 8 => gather.tile::<S, 8>(simd, tile, rows),
                     6 if S::ROWS == 6 => gather.tile::<S, 6>(simd, tile, rows),
-                    4 => gather.tile::<S, 4>(simd, tile, rows),
+                    4 if S::ROWS >= 4 => gather.tile::<S, 4>(simd, tile, rows),
                     3 if S::ROWS == 3 => gather.tile::<S, 3>(simd, tile, rows),
+                    2 if S::ROWS == 2 => gather.tile::<S, 2>(simd, tile, rows),
                     _ => gather.tile::<S, 1>(simd, tile, rows),
                 }
             }

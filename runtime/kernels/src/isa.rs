@@ -7,6 +7,11 @@ use crate::simd::Kernel;
 use crate::simd::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
+#[cfg(target_arch = "aarch64")]
+use crate::simd::{
+    neon::{Long, Neon},
+    neon_dot::Dot,
+};
 
 /// A path through the kernels, for one instruction set. Sums of int8 products are the same on all, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,11 +23,16 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
+    /// aarch64.
+    Neon,
+    /// aarch64 with dot products of bytes.
+    NeonDot,
 }
 
 impl Isa {
     /// All paths, the slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] =
+        [Self::Portable, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDot];
 
     /// The fastest path that this machine has.
     #[must_use]
@@ -41,16 +51,24 @@ impl Isa {
             Self::Avx512Vnni => Avx512::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512Vnni => false,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Neon::<Long>::detect().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => Neon::<Dot>::detect().is_some(),
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Neon | Self::NeonDot => false,
         }
     }
 
-    /// Its name: `portable`, `avx2`, `avx512-vnni`.
+    /// Its name: `portable`, `avx2`, `avx512-vnni`, `neon`, `neon-dot`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dot",
         }
     }
 
@@ -66,6 +84,18 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 if let Some(simd) = Avx2::detect() {
+                    return simd.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => {
+                if let Some(simd) = Neon::<Dot>::detect() {
+                    return simd.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => {
+                if let Some(simd) = Neon::<Long>::detect() {
                     return simd.run(kernel);
                 }
             }

@@ -262,6 +262,19 @@ pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
     for c in 0..C {
         fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
     }
+    let mut levels = levels;
+    if S::STEPS == 2 && C == 1 {
+        let (twos, last) = fours[0].as_chunks::<2>();
+        let (coupled, rest) = levels.split_at(8 * R * twos.len());
+        for (rows, two) in coupled.chunks_exact(8 * R).zip(twos) {
+            let rows = rows.as_chunks::<4>().0;
+            let weights = [simd.weights(&two[0]), simd.weights(&two[1])];
+            for r in 0..R {
+                sums[r][0] = simd.dot_twice(sums[r][0], [rows[r], rows[R + r]], weights);
+            }
+        }
+        (levels, fours[0]) = (rest, last);
+    }
     // In step with the first panel, so that no bound is checked where it is the only one.
     for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(fours[0]) {
         let rows = rows.as_chunks::<4>().0;

@@ -205,8 +205,9 @@ impl Product<'_> {
             12 if S::ROWS == 12 => self.tile::<S, 12, C>(simd, tile, panel, panels),
             8 if S::ROWS == 8 => self.tile::<S, 8, C>(simd, tile, panel, panels),
             6 if S::ROWS == 6 => self.tile::<S, 6, C>(simd, tile, panel, panels),
-            4 => self.tile::<S, 4, C>(simd, tile, panel, panels),
+            4 if S::ROWS >= 4 => self.tile::<S, 4, C>(simd, tile, panel, panels),
             3 if S::ROWS == 3 => self.tile::<S, 3, C>(simd, tile, panel, panels),
+            2 if S::ROWS == 2 => self.tile::<S, 2, C>(simd, tile, panel, panels),
             _ => self.tile::<S, 1, C>(simd, tile, panel, panels),
         }
     }

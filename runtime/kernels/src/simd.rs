@@ -7,6 +7,10 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon_dot;
 pub(crate) mod portable;
 
 /// Lanes of a vector, and columns of a panel of packed weights.
@@ -25,7 +29,9 @@ pub(crate) trait Simd: Copy {
 
     /// What [`Simd::store_levels`] adds to a level, modulo 256: sums carry this many times the sum of their weights.
     const OFFSET: i32;
-    /// Rows of a tile, of 12, 8, 6, 4 and 3: what the registers hold with [`Simd::PANELS`] panels.
+    /// Steps of a product that are taken at once, 1 or 2, where a tile has one panel.
+    const STEPS: usize = 1;
+    /// Rows of a tile, of 12, 8, 6, 4, 3 and 2: what the registers hold with [`Simd::PANELS`] panels.
     const ROWS: usize;
     /// Panels of a tile, 1 or 2.
     const PANELS: usize;
@@ -71,6 +77,16 @@ pub(crate) trait Simd: Copy {
     fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights;
     /// Adds to the sum of each column the products of its four levels with the four levels of one row, as stored.
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums;
+    /// The same of two steps.
+    #[inline(always)]
+    fn dot_twice(
+        self,
+        sums: Self::Sums,
+        rows: [[u8; 4]; 2],
+        weights: [Self::Weights; 2],
+    ) -> Self::Sums {
+        self.dot(self.dot(sums, rows[0], weights[0]), rows[1], weights[1])
+    }
     /// The difference of two sums; those of [`Simd::OFFSET`] 0 have nothing to take away.
     #[inline(always)]
     fn less(self, sums: Self::Sums, _others: Self::Sums) -> Self::Sums {
@@ -136,7 +152,7 @@ pub(crate) fn fold(mut lanes: [f32; LANES], op: impl Fn(f32, f32) -> f32) -> f32
 }
 
 /// A pair of levels as the bits of one lane.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn of_pair([first, second]: [i16; 2]) -> i32 {
     i32::from(second) << 16 | i32::from(first.cast_unsigned())

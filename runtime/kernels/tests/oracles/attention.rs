@@ -1,10 +1,10 @@
 //! Attention without a matrix of all scores.
 
 use hilbert_kernels::{Attention, AttentionInputs, Isa, Scratch};
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use proptest::{collection::vec, prop_assert, proptest};
 
-use crate::values::{HOSTILE, excess, paths, same};
+use crate::values::{HOSTILE, checked, excess, paths, same};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -114,7 +114,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(checked(200))]
 
     #[test]
     fn every_path_equals_the_naive_softmax(case in cases()) {
@@ -122,6 +122,7 @@ proptest! {
         for isa in paths() {
             let found = case.apply(isa);
             prop_assert!(is_close(&found, &expected), "{isa}: {found:?}, expected {expected:?}");
+            prop_assert!(same(&found, &case.apply(Isa::Portable)), "{isa}: not the portable path's bits");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Convolution over time.
 
 use hilbert_kernels::{Activation, Convolution, Isa, Layout, Scratch};
-use proptest::prelude::{Just, ProptestConfig, Strategy, any};
+use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
-use crate::values::{excess, paths, rounded, same, scales};
+use crate::values::{checked, excess, paths, rounded, same, scales};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -109,7 +109,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(checked(300))]
 
     #[test]
     fn every_path_equals_the_naive_convolution(case in cases()) {

@@ -1,10 +1,10 @@
 //! Layer norm.
 
 use hilbert_kernels::{Isa, layer_norm};
-use proptest::prelude::{Just, ProptestConfig, Strategy};
+use proptest::prelude::{Just, Strategy};
 use proptest::{collection::vec, prop_assert, proptest};
 
-use crate::values::{HOSTILE, excess, paths, same};
+use crate::values::{HOSTILE, checked, excess, paths, same};
 
 type Case = (Vec<f32>, Vec<f32>, Vec<f32>, f32);
 
@@ -40,15 +40,17 @@ fn oracle((x, scale, bias, epsilon): &Case) -> Vec<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(checked(300))]
 
     #[test]
     fn every_path_equals_the_naive_layer_norm(case in cases()) {
         let expected = oracle(&case);
         for isa in paths() {
             // A row of nearly equal values loses places to its mean, whichever way it is computed.
-            let excess = excess(&apply(isa, &case), &expected, 1e-3, 1e-5);
+            let found = apply(isa, &case);
+            let excess = excess(&found, &expected, 1e-3, 1e-5);
             prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
+            prop_assert!(same(&found, &apply(Isa::Portable, &case)), "{isa}: not the portable path's bits");
         }
     }
 

@@ -3,10 +3,10 @@
 use std::f64::consts::TAU;
 
 use hilbert_kernels::{FRAMES, Isa, LogMelFrames};
-use proptest::prelude::{Just, ProptestConfig, Strategy};
+use proptest::prelude::{Just, Strategy};
 use proptest::{collection::vec, prop_assert, proptest};
 
-use crate::values::{excess, paths, same};
+use crate::values::{checked, excess, paths, same};
 
 const FLOOR: f32 = 1e-10;
 
@@ -76,7 +76,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(checked(300))]
 
     #[test]
     fn every_path_equals_the_definition_and_all_agree_to_the_bit(case in cases()) {

@@ -4,11 +4,17 @@ use std::cmp::Ordering;
 
 use hilbert_kernels::Isa;
 use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof};
 
 /// The paths of this machine; a test that compares paths needs two at least on x86-64 of the last decade.
 pub(crate) fn paths() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.is_available())
+}
+
+/// Checks a property on so many cases, or on the fewer that `PROPTEST_CASES` asks for, as an emulated machine needs it.
+pub(crate) fn checked(most: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(asked.unwrap_or(most).min(most))
 }
 
 /// Ordinary floats, zeros and denormals among them.
