@@ -54,6 +54,9 @@ unsafe impl GlobalAlloc for Counting {
 
 const RATE: usize = 16_000;
 
+/// What a loaded model keeps beside its weights.
+const BESIDE_WEIGHTS: usize = 2 << 20;
+
 /// How much more the longer recording may take: the rows of its result.
 const GROWTH: usize = 16 << 10;
 
@@ -105,11 +108,21 @@ fn peak(classifier: &mut Classifier, seconds: usize) -> (usize, usize) {
     (PEAK.load(Relaxed) - before, result.segments.len())
 }
 
+/// Bytes of the constants that the graphs of a model hold.
+fn weight_bytes(model: &Model) -> usize {
+    let names = model.manifest().graph_names();
+    let graphs = names.iter().filter_map(|name| model.graph(name));
+    graphs.flat_map(|graph| graph.operations()).map(|operation| operation.weight_bytes).sum()
+}
+
 #[test]
 fn ten_minutes_take_no_more_memory_than_two() {
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/spoken-english/bundle");
+    let at_start = LIVE.load(Relaxed);
     let model = Model::open(bundle).unwrap_or_else(|error| panic!("{error}"));
-    println!("model: {} KiB of heap", LIVE.load(Relaxed) >> 10);
+    let (live, weights) = (LIVE.load(Relaxed) - at_start, weight_bytes(&model));
+    println!("model: {} KiB of heap, {} of weights", live >> 10, weights >> 10);
+    assert!(live <= weights + BESIDE_WEIGHTS, "{live} bytes, {weights} of weights");
     let before = LIVE.load(Relaxed);
     let mut classifier = Classifier::new(model).unwrap();
     println!("classifier: {} KiB of heap", (LIVE.load(Relaxed) - before) >> 10);

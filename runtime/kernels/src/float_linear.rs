@@ -32,10 +32,13 @@ impl FloatLinear {
         }
         let panels = outputs.div_ceil(LANES);
         let value = |input, output| if output < outputs { weight(input, output) } else { 0.0 };
-        let columns =
-            |panel: usize, input| std::array::from_fn(|lane| value(input, panel * LANES + lane));
-        let weights = (0..panels).flat_map(|panel| (0..inputs).map(move |input| (panel, input)));
-        let weights = weights.map(|(panel, input)| columns(panel, input)).collect();
+        // An iterator over both would not know its length, and the list would grow beyond it.
+        let mut weights = Vec::with_capacity(panels * inputs);
+        for panel in 0..panels {
+            for input in 0..inputs {
+                weights.push(std::array::from_fn(|lane| value(input, panel * LANES + lane)));
+            }
+        }
         Ok(Self { inputs, outputs, weights, bias: panelled(bias, panels) })
     }
 
