@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::simd::Kernel;
+#[cfg(all(target_arch = "arm", target_os = "linux"))]
+use crate::simd::armv7_neon::ArmNeon;
 use crate::simd::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
@@ -23,6 +25,8 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
+    /// 32-bit ARM with NEON, on Linux.
+    Armv7Neon,
     /// aarch64.
     Neon,
     /// aarch64 with dot products of bytes.
@@ -31,8 +35,8 @@ pub enum Isa {
 
 impl Isa {
     /// All paths, the slowest first.
-    pub const ALL: [Self; 5] =
-        [Self::Portable, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDot];
+    pub const ALL: [Self; 6] =
+        [Self::Portable, Self::Avx2, Self::Avx512Vnni, Self::Armv7Neon, Self::Neon, Self::NeonDot];
 
     /// The fastest path that this machine has.
     #[must_use]
@@ -51,6 +55,10 @@ impl Isa {
             Self::Avx512Vnni => Avx512::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512Vnni => false,
+            #[cfg(all(target_arch = "arm", target_os = "linux"))]
+            Self::Armv7Neon => Portable::<ArmNeon>::detect().is_some(),
+            #[cfg(not(all(target_arch = "arm", target_os = "linux")))]
+            Self::Armv7Neon => false,
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Neon::<Long>::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
@@ -60,13 +68,14 @@ impl Isa {
         }
     }
 
-    /// Its name: `portable`, `avx2`, `avx512-vnni`, `neon`, `neon-dot`.
+    /// Its name: `portable`, `avx2`, `avx512-vnni`, `armv7-neon`, `neon`, `neon-dot`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Armv7Neon => "armv7-neon",
             Self::Neon => "neon",
             Self::NeonDot => "neon-dot",
         }
@@ -87,6 +96,12 @@ impl Isa {
                     return simd.run(kernel);
                 }
             }
+            #[cfg(all(target_arch = "arm", target_os = "linux"))]
+            Self::Armv7Neon => {
+                if let Some(simd) = Portable::<ArmNeon>::detect() {
+                    return simd.run(kernel);
+                }
+            }
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => {
                 if let Some(simd) = Neon::<Dot>::detect() {
@@ -101,7 +116,7 @@ impl Isa {
             }
             _ => {}
         }
-        Portable.run(kernel);
+        Portable::PLAIN.run(kernel);
     }
 }
 

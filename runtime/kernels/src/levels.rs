@@ -256,39 +256,12 @@ pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
     levels: &[u8],
     panels: [&[i8]; C],
 ) -> [[S::Sums; C]; R] {
-    let mut sums = [[simd.no_sums(); C]; R];
     let steps = levels.len() / (4 * R);
     let mut fours = [[].as_slice(); C];
     for c in 0..C {
         fours[c] = &panels[c].as_chunks::<{ 4 * LANES }>().0[..steps];
     }
-    let mut levels = levels;
-    if S::STEPS == 2 && C == 1 {
-        let (twos, last) = fours[0].as_chunks::<2>();
-        let (coupled, rest) = levels.split_at(8 * R * twos.len());
-        for (rows, two) in coupled.chunks_exact(8 * R).zip(twos) {
-            let rows = rows.as_chunks::<4>().0;
-            let weights = [simd.weights(&two[0]), simd.weights(&two[1])];
-            for r in 0..R {
-                sums[r][0] = simd.dot_twice(sums[r][0], [rows[r], rows[R + r]], weights);
-            }
-        }
-        (levels, fours[0]) = (rest, last);
-    }
-    // In step with the first panel, so that no bound is checked where it is the only one.
-    for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(fours[0]) {
-        let rows = rows.as_chunks::<4>().0;
-        let mut weights = [simd.weights(four); C];
-        for c in 1..C {
-            weights[c] = simd.weights(&fours[c][step]);
-        }
-        for r in 0..R {
-            for c in 0..C {
-                sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
-            }
-        }
-    }
-    sums
+    simd.multiply(levels, fours)
 }
 
 /// The same of the finer levels, at the steps that have them, without what levels are stored with.
@@ -298,6 +271,9 @@ pub(crate) fn multiply_steps<S: Simd, const R: usize, const C: usize>(
     tile: Tile<'_>,
     panels: [&[i8]; C],
 ) -> [[S::Sums; C]; R] {
+    if S::OFFSET == 0 && tile.fine.len() == tile.coarse.len() {
+        return multiply(simd, tile.fine, panels);
+    }
     let mut sums = [[simd.no_sums(); C]; R];
     let mut offsets = [simd.no_sums(); C];
     let zeros = [S::OFFSET.to_le_bytes()[0]; 4];

@@ -3,6 +3,8 @@
 //! A kernel is written once over [`Simd`]. A vector has 16 lanes whatever the width of the machine's registers (one, two, four
 //! or sixteen of them), so that sums are taken in one order everywhere.
 
+#[cfg(all(target_arch = "arm", target_os = "linux"))]
+pub(crate) mod armv7_neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -29,8 +31,6 @@ pub(crate) trait Simd: Copy {
 
     /// What [`Simd::store_levels`] adds to a level, modulo 256: sums carry this many times the sum of their weights.
     const OFFSET: i32;
-    /// Steps of a product that are taken at once, 1 or 2, where a tile has one panel.
-    const STEPS: usize = 1;
     /// Rows of a tile, of 12, 8, 6, 4, 3 and 2: what the registers hold with [`Simd::PANELS`] panels.
     const ROWS: usize;
     /// Panels of a tile, 1 or 2.
@@ -77,16 +77,6 @@ pub(crate) trait Simd: Copy {
     fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights;
     /// Adds to the sum of each column the products of its four levels with the four levels of one row, as stored.
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums;
-    /// The same of two steps.
-    #[inline(always)]
-    fn dot_twice(
-        self,
-        sums: Self::Sums,
-        rows: [[u8; 4]; 2],
-        weights: [Self::Weights; 2],
-    ) -> Self::Sums {
-        self.dot(self.dot(sums, rows[0], weights[0]), rows[1], weights[1])
-    }
     /// The difference of two sums; those of [`Simd::OFFSET`] 0 have nothing to take away.
     #[inline(always)]
     fn less(self, sums: Self::Sums, _others: Self::Sums) -> Self::Sums {
@@ -96,6 +86,24 @@ pub(crate) trait Simd: Copy {
     fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs;
     /// Adds to the sum of each column the products of its two levels with the two levels of one row.
     fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums;
+    /// Sums of the products of `R` rows of levels, four of each row at a step, and `C` panels.
+    #[inline(always)]
+    fn multiply<const R: usize, const C: usize>(
+        self,
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        products(self, levels, panels)
+    }
+    /// Sums of the products of `R` rows of int16 and `C` panels of as many steps.
+    #[inline(always)]
+    fn multiply_pairs<const R: usize, const C: usize>(
+        self,
+        rows: [&[[i16; 2]]; R],
+        panels: [&[[i16; 2 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        products_of_pairs(self, rows, panels)
+    }
     /// The finished sums less `corrections`, as floats.
     fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F;
 
@@ -137,6 +145,52 @@ pub(crate) trait Simd: Copy {
     fn largest(self, v: Self::F) -> f32 {
         fold(self.lanes(v), |a, b| if a > b { a } else { b })
     }
+}
+
+/// [`Simd::multiply`] step by step.
+#[inline(always)]
+fn products<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    levels: &[u8],
+    panels: [&[[i8; 4 * LANES]]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    // In step with the first panel, so that no bound is checked where it is the only one.
+    for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(panels[0]) {
+        let rows = rows.as_chunks::<4>().0;
+        let mut weights = [simd.weights(four); C];
+        for c in 1..C {
+            weights[c] = simd.weights(&panels[c][step]);
+        }
+        for r in 0..R {
+            for c in 0..C {
+                sums[r][c] = simd.dot(sums[r][c], rows[r], weights[c]);
+            }
+        }
+    }
+    sums
+}
+
+/// [`Simd::multiply_pairs`] step by step.
+#[inline(always)]
+fn products_of_pairs<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    rows: [&[[i16; 2]]; R],
+    panels: [&[[i16; 2 * LANES]]; C],
+) -> [[S::Sums; C]; R] {
+    let mut sums = [[simd.no_sums(); C]; R];
+    for step in 0..panels[0].len() {
+        let mut pairs = [simd.pairs(&panels[0][step]); C];
+        for c in 1..C {
+            pairs[c] = simd.pairs(&panels[c][step]);
+        }
+        for r in 0..R {
+            for c in 0..C {
+                sums[r][c] = simd.dot_pairs(sums[r][c], rows[r][step], pairs[c]);
+            }
+        }
+    }
+    sums
 }
 
 #[inline(always)]

@@ -202,18 +202,7 @@ impl Gather<'_> {
         for r in 0..R {
             rows[r] = &self.gathered.weights[r].as_chunks::<2>().0[..steps];
         }
-        let mut sums = [[simd.no_sums(); C]; R];
-        for step in 0..steps {
-            let mut pairs = [simd.pairs(&columns[0][step]); C];
-            for c in 1..C {
-                pairs[c] = simd.pairs(&columns[c][step]);
-            }
-            for r in 0..R {
-                for c in 0..C {
-                    sums[r][c] = simd.dot_pairs(sums[r][c], rows[r][step], pairs[c]);
-                }
-            }
-        }
+        let sums = simd.multiply_pairs(rows, columns);
         let all = &mut self.gathered.sums[column * R..(column + C) * R];
         for r in 0..R {
             let factor = simd.splat(factors[r]);

@@ -12,7 +12,7 @@ use std::arch::aarch64::{
 };
 use std::arch::asm;
 
-use super::{Kernel, LANES, Simd, of_pair};
+use super::{Kernel, LANES, Simd, of_pair, products};
 
 /// NEON, and how it multiplies whole numbers. A value is the proof that this machine has the instructions of both.
 #[derive(Debug, Clone, Copy)]
@@ -23,17 +23,18 @@ pub(crate) trait Products: Copy {
     type Sums: Copy;
     type Pairs: Copy;
 
-    const STEPS: usize;
     const ROWS: usize;
 
     fn no_sums(self) -> Self::Sums;
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: [int8x16_t; 4]) -> Self::Sums;
-    fn dot_twice(
-        self,
-        sums: Self::Sums,
-        rows: [[u8; 4]; 2],
-        weights: [[int8x16_t; 4]; 2],
-    ) -> Self::Sums;
+    #[inline(always)]
+    fn multiply<const R: usize, const C: usize>(
+        simd: Neon<Self>,
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        products(simd, levels, panels)
+    }
     fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs;
     fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums;
     /// The finished sums.
@@ -109,7 +110,6 @@ impl<P: Products> Simd for Neon<P> {
     type Pairs = P::Pairs;
 
     const OFFSET: i32 = 0;
-    const STEPS: usize = P::STEPS;
     const ROWS: usize = P::ROWS;
     const PANELS: usize = 1;
     const FLOAT_PANELS: usize = 1;
@@ -222,13 +222,12 @@ impl<P: Products> Simd for Neon<P> {
     }
 
     #[inline(always)]
-    fn dot_twice(
+    fn multiply<const R: usize, const C: usize>(
         self,
-        sums: Self::Sums,
-        rows: [[u8; 4]; 2],
-        weights: [Self::Weights; 2],
-    ) -> Self::Sums {
-        self.0.dot_twice(sums, rows, weights)
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        P::multiply(self, levels, panels)
     }
 
     #[inline(always)]
@@ -255,7 +254,6 @@ impl Products for Long {
     type Sums = [[int32x4_t; 2]; 4];
     type Pairs = [int16x8_t; 4];
 
-    const STEPS: usize = 2;
     // Of 32 registers, sums take 16, weights 8, levels of rows 4 and products 4.
     const ROWS: usize = 2;
 
@@ -272,14 +270,62 @@ impl Products for Long {
         four!(|i| [vpadalq_s16(sums[i][0], low[i]), vpadalq_s16(sums[i][1], high[i])])
     }
 
-    /// Two products of a level of at most 127 and a weight of at least -128 have room in 16 bits.
+    /// Takes two steps at once.
+    #[inline(always)]
+    fn multiply<const R: usize, const C: usize>(
+        simd: Neon<Self>,
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        let mut sums = [[simd.no_sums(); C]; R];
+        for c in 0..C {
+            let (twos, last) = panels[c].as_chunks::<2>();
+            let (levels, rest) = levels.split_at(8 * R * twos.len());
+            for (rows, [a, b]) in levels.chunks_exact(8 * R).zip(twos) {
+                let rows = rows.as_chunks::<4>().0;
+                let weights = [simd.weights(a), simd.weights(b)];
+                for r in 0..R {
+                    sums[r][c] = simd.0.dot_twice(sums[r][c], [rows[r], rows[R + r]], weights);
+                }
+            }
+            for (rows, four) in rest.chunks_exact(4 * R).zip(last) {
+                let rows = rows.as_chunks::<4>().0;
+                for r in 0..R {
+                    sums[r][c] = simd.dot(sums[r][c], rows[r], simd.weights(four));
+                }
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
+        let quarters = quarters(levels);
+        four!(|i| vld1q_s16(quarters[i].as_ptr()))
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums {
+        let row = op!(vreinterpretq_s16_s32(vdupq_n_s32(of_pair(row))));
+        let low = four!(|i| vmlal_s16(sums[i][0], vget_low_s16(pairs[i]), vget_low_s16(row)));
+        four!(|i| [low[i], vmlal_high_s16(sums[i][1], pairs[i], row)])
+    }
+
+    #[inline(always)]
+    fn totals(self, sums: Self::Sums) -> [int32x4_t; 4] {
+        four!(|i| vpaddq_s32(sums[i][0], sums[i][1]))
+    }
+}
+
+impl Long {
+    /// [`Products::dot`] of two steps: two products of a level of at most 127 and a weight of at least -128 have room in 16 bits.
     #[inline(always)]
     fn dot_twice(
         self,
-        mut sums: Self::Sums,
+        mut sums: <Self as Products>::Sums,
         rows: [[u8; 4]; 2],
         [a, b]: [[int8x16_t; 4]; 2],
-    ) -> Self::Sums {
+    ) -> <Self as Products>::Sums {
         let [first, second] =
             rows.map(|row| op!(vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(row)))));
         for i in [0, 2] {
@@ -311,24 +357,6 @@ impl Products for Long {
             sums.copy_from_slice(&[[s0, s1], [s2, s3]]);
         }
         sums
-    }
-
-    #[inline(always)]
-    fn pairs(self, levels: &[i16; 2 * LANES]) -> Self::Pairs {
-        let quarters = quarters(levels);
-        four!(|i| vld1q_s16(quarters[i].as_ptr()))
-    }
-
-    #[inline(always)]
-    fn dot_pairs(self, sums: Self::Sums, row: [i16; 2], pairs: Self::Pairs) -> Self::Sums {
-        let row = op!(vreinterpretq_s16_s32(vdupq_n_s32(of_pair(row))));
-        let low = four!(|i| vmlal_s16(sums[i][0], vget_low_s16(pairs[i]), vget_low_s16(row)));
-        four!(|i| [low[i], vmlal_high_s16(sums[i][1], pairs[i], row)])
-    }
-
-    #[inline(always)]
-    fn totals(self, sums: Self::Sums) -> [int32x4_t; 4] {
-        four!(|i| vpaddq_s32(sums[i][0], sums[i][1]))
     }
 }
 

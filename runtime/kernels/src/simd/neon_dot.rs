@@ -34,7 +34,6 @@ impl Products for Dot {
     /// The first levels of all columns, and the second.
     type Pairs = [[int16x8_t; 2]; 2];
 
-    const STEPS: usize = 1;
     // Of 32 registers, sums take 24 and weights 4.
     const ROWS: usize = 6;
 
@@ -47,16 +46,6 @@ impl Products for Dot {
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: [int8x16_t; 4]) -> Self::Sums {
         let row = op!(vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(row))));
         four!(|i| sdot(sums[i], weights[i], row))
-    }
-
-    #[inline(always)]
-    fn dot_twice(
-        self,
-        sums: Self::Sums,
-        rows: [[u8; 4]; 2],
-        weights: [[int8x16_t; 4]; 2],
-    ) -> Self::Sums {
-        self.dot(self.dot(sums, rows[0], weights[0]), rows[1], weights[1])
     }
 
     #[inline(always)]

@@ -1,12 +1,44 @@
 //! Plain Rust, for any machine. What the compiler makes of it is as fast as the target that it compiles for.
 
-use super::{Kernel, LANES, Simd};
+use super::{Kernel, LANES, Simd, products, products_of_pairs};
 
-/// No instruction set in particular.
+/// No instruction set in particular, but for the loops of `L`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Portable;
+pub(crate) struct Portable<L>(pub(super) L);
 
-impl Portable {
+/// The loops over products of whole numbers, [`Simd::multiply`] and [`Simd::multiply_pairs`].
+pub(crate) trait Loops: Copy {
+    #[inline(always)]
+    fn multiply<const R: usize, const C: usize>(
+        simd: Portable<Self>,
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[[i32; LANES]; C]; R] {
+        products(simd, levels, panels)
+    }
+
+    #[inline(always)]
+    fn multiply_pairs<const R: usize, const C: usize>(
+        simd: Portable<Self>,
+        rows: [&[[i16; 2]]; R],
+        panels: [&[[i16; 2 * LANES]]; C],
+    ) -> [[[i32; LANES]; C]; R] {
+        products_of_pairs(simd, rows, panels)
+    }
+}
+
+/// Loops in plain Rust.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain;
+
+impl Loops for Plain {}
+
+impl Portable<Plain> {
+    /// What every machine has.
+    pub(crate) const PLAIN: Self = Self(Plain);
+}
+
+impl<L: Loops> Portable<L> {
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         kernel.run(self);
     }
@@ -15,7 +47,7 @@ impl Portable {
 /// A float of this size has no fraction bits: adding and taking it away rounds, halves to even.
 pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
-impl Simd for Portable {
+impl<L: Loops> Simd for Portable<L> {
     type F = [f32; LANES];
     type Sums = [i32; LANES];
     type Weights = [i8; 4 * LANES];
@@ -147,6 +179,24 @@ impl Simd for Portable {
             *sum = sum.wrapping_add(row[0] * column[0]).wrapping_add(row[1] * column[1]);
         }
         sums
+    }
+
+    #[inline(always)]
+    fn multiply<const R: usize, const C: usize>(
+        self,
+        levels: &[u8],
+        panels: [&[[i8; 4 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        L::multiply(self, levels, panels)
+    }
+
+    #[inline(always)]
+    fn multiply_pairs<const R: usize, const C: usize>(
+        self,
+        rows: [&[[i16; 2]]; R],
+        panels: [&[[i16; 2 * LANES]]; C],
+    ) -> [[Self::Sums; C]; R] {
+        L::multiply_pairs(self, rows, panels)
     }
 
     #[inline(always)]
