@@ -79,12 +79,20 @@ impl Decoder {
 
     /// Decodes `bytes`, whole frames, into `samples`, one for each sample.
     pub(super) fn decode(&mut self, bytes: &[u8], samples: &mut [f32]) -> Result<()> {
+        let scale = 1.0 / (1u64 << (self.bits() - 1)) as f32;
+        if self.layout == (Layout::Integer { bytes: 2 }) {
+            // What most recordings are; hound decodes it byte by byte.
+            for (out, sample) in samples.iter_mut().zip(bytes.as_chunks().0) {
+                *out = self.integer(i16::from_le_bytes(*sample).into(), scale);
+            }
+            return Ok(());
+        }
         let size =
             u32::try_from(bytes.len()).map_err(|_| internal("a block is larger than 4 GiB"))?;
         self.header[40..].copy_from_slice(&size.to_le_bytes());
         self.header[4..8].copy_from_slice(&size.saturating_add(36).to_le_bytes());
-        let canonical = self.header.as_slice().chain(bytes);
-        let mut reader = hound::WavReader::new(canonical).map_err(internal)?;
+        let header = self.header;
+        let mut reader = hound::WavReader::new(header.as_slice().chain(bytes)).map_err(internal)?;
         if self.layout == Layout::Float {
             for (out, sample) in samples.iter_mut().zip(reader.samples::<f32>()) {
                 let sample = sample.map_err(internal)?;
@@ -96,28 +104,21 @@ impl Decoder {
                 };
                 self.decoded += 1;
             }
-        } else if self.layout == (Layout::Integer { bytes: 2 }) {
-            // What most recordings are; hound decodes it byte by byte.
-            for (out, sample) in samples.iter_mut().zip(bytes.as_chunks().0) {
-                let sample = i16::from_le_bytes(*sample);
-                if i32::from(sample) & self.unused != 0 {
-                    self.unused_bits.note(self.decoded);
-                }
-                *out = f32::from(sample) * (1.0 / 32_768.0);
-                self.decoded += 1;
-            }
         } else {
-            let scale = 1.0 / (1u64 << (self.bits() - 1)) as f32;
             for (out, sample) in samples.iter_mut().zip(reader.samples::<i32>()) {
-                let sample = sample.map_err(internal)?;
-                if sample & self.unused != 0 {
-                    self.unused_bits.note(self.decoded);
-                }
-                *out = sample as f32 * scale;
-                self.decoded += 1;
+                *out = self.integer(sample.map_err(internal)?, scale);
             }
         }
         Ok(())
+    }
+
+    /// The next sample, an integer of which 1 is worth `scale`.
+    fn integer(&mut self, sample: i32, scale: f32) -> f32 {
+        if sample & self.unused != 0 {
+            self.unused_bits.note(self.decoded);
+        }
+        self.decoded += 1;
+        sample as f32 * scale
     }
 
     /// Offset of a sample from the first byte of audio.
