@@ -43,6 +43,12 @@ pub struct AttentionInputs<'a> {
     pub bias: &'a [f32],
 }
 
+/// The bias under which a key is left out, of all keys' biases.
+#[must_use]
+pub fn masked_below(bias: &[f32]) -> f32 {
+    bias.iter().copied().fold(f32::NEG_INFINITY, f32::max) - MASKED
+}
+
 /// Working memory: of one head, and of one tile of its queries.
 #[derive(Debug, Default)]
 pub(crate) struct Working {
@@ -110,8 +116,7 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Working { kept, queries, packed, gathered } = self.working;
         let AttentionInputs { query, key, value, bias } = self.inputs;
-        let largest = bias.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let masked = largest - MASKED;
+        let masked = masked_below(bias);
         // A bias that is no number is kept, so that it shows.
         let is_kept = |(_, bias): &(usize, &f32)| {
             !matches!(bias.partial_cmp(&&masked), Some(std::cmp::Ordering::Less))

@@ -26,7 +26,7 @@ mod output;
 mod simd;
 
 pub use activation::Activation;
-pub use attention::{Attention, AttentionInputs};
+pub use attention::{Attention, AttentionInputs, masked_below};
 pub use convolution::{Convolution, Layout};
 pub use error::ShapeError;
 pub use float_linear::FloatLinear;

@@ -4,7 +4,6 @@ mod plan;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
 
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layout, Linear, Rows,
@@ -12,7 +11,6 @@ use hilbert_kernels::{
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
-use super::lower::Padding;
 
 /// A fused operation with its weights. Inputs and outputs are row-major floats.
 pub(super) enum Kernel {
@@ -195,11 +193,5 @@ fn of_linear([inputs, outputs]: [usize; 2], shapes: &[Vec<usize>]) -> Option<Vec
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl KernelOp {
-    pub(super) fn new(kernel: Kernel, isa: Isa, padding: Option<Padding>) -> Self {
-        Self { kernel: Arc::new(kernel), isa, padding }
     }
 }

@@ -34,6 +34,10 @@ impl PartialEq for KernelOp {
 impl Eq for KernelOp {}
 
 impl KernelOp {
+    pub(in crate::engine) fn new(kernel: Kernel, isa: Isa, padding: Option<Padding>) -> Self {
+        Self { kernel: Arc::new(kernel), isa, padding }
+    }
+
     fn output_shape(&self, inputs: &[Vec<usize>]) -> TractResult<Vec<usize>> {
         let name = self.kernel.name();
         let own = match (self.padding, inputs) {

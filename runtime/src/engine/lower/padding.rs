@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use hilbert_kernels::Layout;
+use hilbert_kernels::{Layout, masked_below};
 use tract_onnx::pb::NodeProto;
 
 use super::gelu::other_input;
@@ -26,8 +26,8 @@ pub(in crate::engine) struct Padding {
 impl Padding {
     /// Rows to compute, at least: `bias` is 0, or far below for rows that do not count.
     pub(in crate::engine) fn rows(self, bias: &[f32]) -> usize {
-        let largest = bias.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let is_masked = |bias: &f32| *bias < largest - FAR_BELOW;
+        let masked = masked_below(bias);
+        let is_masked = |bias: &f32| *bias < masked;
         let last =
             bias.iter().rposition(|bias| !is_masked(bias)).map_or(bias.len(), |last| last + 1);
         last.next_multiple_of(self.multiple) * self.factor + self.more
@@ -43,9 +43,6 @@ struct Space {
     members: HashSet<usize>,
 }
 
-/// Keys with a bias so far below count for nothing; a mask that is not 0 or 1 is none.
-const FAR_BELOW: f32 = 5000.0;
-
 /// Finds what computes padding in vain, and hands it the mask.
 pub(super) fn skip(nodes: &mut Nodes<'_>, lowered: &mut [Lowered]) {
     let mut spaces: Vec<Space> = Vec::new();
@@ -55,7 +52,7 @@ pub(super) fn skip(nodes: &mut Nodes<'_>, lowered: &mut [Lowered]) {
         .filter(|one| matches!(one.kernel, Kernel::Attention(_)))
         .map(|one| one.node)
         .collect();
-    attentions.sort_by_key(|&node| std::cmp::Reverse(nodes.position(node)));
+    attentions.sort_by_cached_key(|&node| std::cmp::Reverse(nodes.position(node)));
     for node in attentions {
         let Some(bias) = nodes.node(node).and_then(|node| node.input.get(3)).cloned() else {
             continue;
@@ -112,23 +109,40 @@ impl Space {
     /// Takes in every operation on rows that its attentions are connected with.
     fn grow(&mut self, nodes: &Nodes<'_>, lowered: &[Lowered]) {
         let is_attention = |one: &&Lowered| matches!(one.kernel, Kernel::Attention(_));
-        let of_bias = |one: &&Lowered| {
-            nodes.node(one.node).is_some_and(|node| node.input.get(3) == Some(&self.bias))
-        };
-        let mut left: Vec<usize> =
-            lowered.iter().filter(is_attention).filter(of_bias).map(|one| one.node).collect();
+        let attentions = lowered.iter().filter(is_attention).map(|one| one.node);
+        let mut left: Vec<usize> = attentions.filter(|&i| self.is_bias_of(nodes, i)).collect();
         while let Some(i) = left.pop() {
             let Some(node) = nodes.node(i).filter(|_| self.members.insert(i)) else { continue };
             // Of a convolution's rows each is made of several others.
             if !is_convolution(lowered, i) {
                 let givers = node.input.iter().filter_map(|input| nodes.giver_of(input));
-                left.extend(givers.filter(|&i| is_by_row(nodes, lowered, i)));
+                left.extend(givers.filter(|&i| self.is_by_row(nodes, lowered, i)));
             }
             let takers = node.output.iter().flat_map(|output| nodes.takers(output)).copied();
             let is_by_row =
-                |&i: &usize| !is_convolution(lowered, i) && is_by_row(nodes, lowered, i);
+                |&i: &usize| !is_convolution(lowered, i) && self.is_by_row(nodes, lowered, i);
             left.extend(takers.filter(is_by_row));
         }
+    }
+
+    /// Whether node `i` computes each row of its output by itself, a convolution from several rows, others from the same one,
+    /// attention from all rows that this mask keeps.
+    fn is_by_row(&self, nodes: &Nodes<'_>, lowered: &[Lowered], i: usize) -> bool {
+        let kernel = lowered.iter().find(|one| one.node == i).map(|one| &one.kernel);
+        match kernel {
+            Some(Kernel::Convolution { to, .. }) => *to == Layout::Frames,
+            Some(Kernel::Attention(_)) => self.is_bias_of(nodes, i),
+            Some(Kernel::Table { .. }) => false,
+            Some(_) => true,
+            None => ["Add", "Sub", "Mul"]
+                .iter()
+                .any(|operation| nodes.operation(i, operation).is_some()),
+        }
+    }
+
+    /// Whether the attention that is node `i` leaves out what this mask does.
+    fn is_bias_of(&self, nodes: &Nodes<'_>, i: usize) -> bool {
+        nodes.node(i).is_some_and(|node| node.input.get(3) == Some(&self.bias))
     }
 
     /// Leaves out operations whose masked rows something reads, until none is left.
@@ -170,8 +184,10 @@ impl Space {
         else {
             return false;
         };
-        let column = nodes.giver(other, "Reshape").and_then(|(_, node)| node.input.first());
-        column == Some(&self.mask)
+        // the rows times the mask as a column
+        let Some((_, reshape)) = nodes.giver(other, "Reshape") else { return false };
+        let [mask, shape] = &reshape.input[..] else { return false };
+        *mask == self.mask && matches!(integers(nodes, shape).as_deref(), Some([_, 1]))
     }
 
     /// The multiple of rows that count where node `i` takes the mean of pairs of rows, for operations that read no more of
@@ -194,19 +210,6 @@ fn is_convolution(lowered: &[Lowered], i: usize) -> bool {
     lowered.iter().any(|one| one.node == i && matches!(one.kernel, Kernel::Convolution { .. }))
 }
 
-/// Whether node `i` computes each row of its output by itself, a convolution from several rows, others from the same one.
-fn is_by_row(nodes: &Nodes<'_>, lowered: &[Lowered], i: usize) -> bool {
-    let kernel = lowered.iter().find(|one| one.node == i).map(|one| &one.kernel);
-    match kernel {
-        Some(Kernel::Convolution { to, .. }) => *to == Layout::Frames,
-        Some(Kernel::Table { .. }) => false,
-        Some(_) => true,
-        None => {
-            ["Add", "Sub", "Mul"].iter().any(|operation| nodes.operation(i, operation).is_some())
-        }
-    }
-}
-
 /// The mask of which `bias` is `(mask - 1) * 10000` or so.
 fn mask_of(nodes: &Nodes<'_>, bias: &str) -> Option<String> {
     let (_, product) = nodes.giver(bias, "Mul")?;
@@ -214,7 +217,8 @@ fn mask_of(nodes: &Nodes<'_>, bias: &str) -> Option<String> {
     let (_, difference) = nodes.giver(shifted, "Sub")?;
     let [mask, one] = &difference.input[..] else { return None };
     let is_shifted = scalar(nodes, one).is_some_and(|one| one.to_bits() == 1.0_f32.to_bits());
-    (is_shifted && factor > FAR_BELOW).then(|| mask.clone())
+    // Attention leaves out what the mask has as 0.
+    (is_shifted && -factor < masked_below(&[0.0])).then(|| mask.clone())
 }
 
 fn with_scalar<'a>(nodes: &Nodes<'_>, node: &'a NodeProto) -> Option<(&'a str, f32)> {
