@@ -13,6 +13,9 @@ const CUT: f32 = 6.0;
 /// Up to so many rows are quantised twice all over.
 const FEW_ROWS: usize = 8;
 
+/// Rows of the largest tile of all instruction sets.
+const MOST_ROWS: usize = 12;
+
 /// More inputs could overflow a sum of 32 bits.
 pub(crate) const MOST_INPUTS: usize = 1 << 16;
 
@@ -45,8 +48,8 @@ pub(crate) struct Levels {
     fine: Vec<u8>,
     /// Where in `steps` each tile ends.
     ends: Vec<usize>,
-    /// Of one tile, whether some row leaves something at a step; empty where none does.
-    marks: Vec<bool>,
+    /// Of one tile, the places in each 16 values at which some row has one beyond its cut, as bits.
+    marks: Vec<u16>,
 }
 
 /// Some rows that are multiplied together.
@@ -67,7 +70,7 @@ impl Levels {
     pub(crate) fn bytes(&self) -> usize {
         self.coarse.capacity()
             + self.fine.capacity()
-            + self.marks.capacity()
+            + 2 * self.marks.capacity()
             + size_of::<RowScale>() * self.scales.capacity()
             + size_of::<usize>() * (self.steps.capacity() + self.ends.capacity())
     }
@@ -86,21 +89,47 @@ impl Levels {
             let count = tile_rows::<S>(rows.count - first);
             let tile = &mut self.coarse[4 * first * steps..4 * (first + count) * steps];
             self.marks.clear();
+            self.marks.resize(rows.width.div_ceil(LANES), 0);
+            let mut is_marked = false;
             for i in 0..count {
                 let row = rows.row(first + i);
                 let scale = RowScale::of(simd, row, rounding);
                 scale.store(simd, row, i, count, tile);
-                scale.mark(row, steps, &mut self.marks);
+                if scale.fine_level > 0.0 {
+                    scale.mark(simd, row, &mut self.marks);
+                    is_marked = true;
+                }
                 self.scales.push(scale);
             }
-            for (step, _) in self.marks.iter().enumerate().filter(|(_, is_marked)| **is_marked) {
-                self.steps.push(step);
-                for (i, scale) in self.scales.iter().enumerate().skip(first) {
-                    self.fine.extend(scale.fine_levels(simd, rows.row(i), step));
-                }
+            if is_marked {
+                self.quantise_left(simd, rows, first);
             }
             self.ends.push(self.steps.len());
             first += count;
+        }
+    }
+
+    /// Quantises what is left of the rows from `first` on, at the steps of the marks.
+    #[inline(always)]
+    fn quantise_left<S: Simd>(&mut self, simd: S, rows: Rows<'_>, first: usize) {
+        const { assert!(S::ROWS <= MOST_ROWS) };
+        let steps = rows.width.div_ceil(4);
+        let scales = &self.scales[first..];
+        let mut levels = [[0; LANES]; MOST_ROWS];
+        for (chunk, &marks) in self.marks.iter().enumerate() {
+            if marks == 0 {
+                continue;
+            }
+            for (i, (scale, levels)) in scales.iter().zip(&mut levels).enumerate() {
+                let values = &rows.row(first + i)[chunk * LANES..];
+                scale.store_left(simd, simd.load_first(values), levels);
+            }
+            for four in (0..4).filter(|four| is_marked(marks, *four) && 4 * chunk + four < steps) {
+                self.steps.push(4 * chunk + four);
+                for levels in &levels[..scales.len()] {
+                    self.fine.extend_from_slice(&levels[4 * four..4 * four + 4]);
+                }
+            }
         }
     }
 
@@ -215,38 +244,42 @@ impl RowScale {
         }
     }
 
-    /// Marks the steps at which the row leaves something.
+    /// Marks the places of the values beyond the cut.
     #[inline(always)]
-    fn mark(&self, row: &[f32], steps: usize, marks: &mut Vec<bool>) {
-        if self.fine_level > 0.0 {
-            marks.resize(steps, false);
-            for (mark, four) in marks.iter_mut().zip(row.chunks(4)) {
-                *mark |= self.leaves(four);
-            }
+    fn mark<S: Simd>(&self, simd: S, row: &[f32], marks: &mut [u16]) {
+        let cut = simd.splat(self.cut);
+        for (mark, values) in marks.iter_mut().zip(row.chunks(LANES)) {
+            *mark |= simd.beyond(simd.load_first(values), cut);
         }
     }
 
-    /// Whether something is left of the four values of a step.
+    /// Stores the levels of what is left of 16 values: nothing of four that are all within the cut.
     #[inline(always)]
-    fn leaves(&self, four: &[f32]) -> bool {
-        self.fine_level > 0.0 && four.iter().any(|x| x.abs() > self.cut)
-    }
-
-    /// The levels of what is left of the four values of a step, as stored.
-    #[inline(always)]
-    fn fine_levels<S: Simd>(&self, simd: S, row: &[f32], step: usize) -> [u8; 4] {
-        let four = &row[4 * step..row.len().min(4 * step + 4)];
-        let mut left = [0.0; LANES];
-        if self.leaves(four) {
-            for (left, x) in left.iter_mut().zip(four) {
-                let coarse = (x * self.factor).clamp(-127.0, 127.0).round_ties_even();
-                *left = ((x - coarse * self.level) / self.fine_level).clamp(-127.0, 127.0);
+    fn store_left<S: Simd>(&self, simd: S, x: S::F, levels: &mut [u8; LANES]) {
+        let [nothing, ..] = S::OFFSET.to_le_bytes();
+        let marks = if self.fine_level > 0.0 { simd.beyond(x, simd.splat(self.cut)) } else { 0 };
+        if marks == 0 {
+            *levels = [nothing; LANES];
+            return;
+        }
+        let (least, most) = (simd.splat(-127.0), simd.splat(127.0));
+        let coarse = simd.mul(x, simd.splat(self.factor));
+        let coarse = simd.round(simd.max(simd.min(coarse, most), least));
+        // Not fused, so that it is what the oracle has.
+        let left = simd.sub(x, simd.mul(coarse, simd.splat(self.level)));
+        let left = simd.div(left, simd.splat(self.fine_level));
+        simd.store_levels(simd.max(simd.min(left, most), least), levels);
+        for (four, levels) in levels.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            if !is_marked(marks, four) {
+                *levels = [nothing; 4];
             }
         }
-        let mut levels = [0; LANES];
-        simd.store_levels(simd.load(&left), &mut levels);
-        [levels[0], levels[1], levels[2], levels[3]]
     }
+}
+
+/// Whether one of four values in a row is marked.
+const fn is_marked(marks: u16, four: usize) -> bool {
+    marks >> (4 * four) & 15 != 0
 }
 
 /// Sums of products of `R` rows of levels and `C` panels.

@@ -65,6 +65,8 @@ pub(crate) trait Simd: Copy {
     fn power_of_two(self, v: Self::F) -> Self::F;
     /// The larger of the bits of both without their signs, as floats: infinity beats all numbers, NaN beats infinity.
     fn max_magnitude(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The lanes that are larger in magnitude than those of `limits`, as bits, the first lane's the lowest.
+    fn beyond(self, v: Self::F, limits: Self::F) -> u16;
     /// Lanes rounded to whole numbers from -127 to 127, halves to even, as bytes with [`Simd::OFFSET`] added.
     fn store_levels(self, v: Self::F, levels: &mut [u8; LANES]);
 
@@ -107,9 +109,12 @@ pub(crate) trait Simd: Copy {
     /// The finished sums less `corrections`, as floats.
     fn finish(self, sums: Self::Sums, corrections: &[i32; LANES]) -> Self::F;
 
-    /// The first values of a slice of fewer than 16, zeros behind them.
+    /// The first 16 values of a slice, or all of fewer and zeros behind them.
     #[inline(always)]
     fn load_first(self, values: &[f32]) -> Self::F {
+        if let Some(values) = values.first_chunk() {
+            return self.load(values);
+        }
         let mut all = [0.0; LANES];
         for (lane, value) in all.iter_mut().zip(values) {
             *lane = *value;

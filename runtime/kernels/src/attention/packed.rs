@@ -89,7 +89,7 @@ impl Packed {
         {
             let mut largest = simd.splat(0.0);
             for &number in kept {
-                largest = simd.max_magnitude(largest, vector(simd, &rows.row(number)[first..]));
+                largest = simd.max_magnitude(largest, simd.load_first(&rows.row(number)[first..]));
             }
             let (mut factors, mut scales) = ([0.0; LANES], [0.0; LANES]);
             for ((factor, scale), largest) in
@@ -105,7 +105,7 @@ impl Packed {
                 let mut levels = [[0; LANES]; 2];
                 for (&number, levels) in pairs.next().unwrap_or_default().iter().zip(&mut levels) {
                     simd.store_words(
-                        simd.mul(vector(simd, &rows.row(number)[first..]), factors),
+                        simd.mul(simd.load_first(&rows.row(number)[first..]), factors),
                         levels,
                     );
                 }
@@ -116,16 +116,6 @@ impl Packed {
                 }
             }
         }
-    }
-}
-
-/// The first 16 values, or all and zeros behind them.
-#[inline(always)]
-fn vector<S: Simd>(simd: S, values: &[f32]) -> S::F {
-    if let Some(values) = values.first_chunk() {
-        simd.load(values)
-    } else {
-        simd.load_first(values)
     }
 }
 

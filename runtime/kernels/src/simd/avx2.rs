@@ -2,15 +2,15 @@
 //! without a sign: the weight gives its sign to the row's level first. Levels of at most 127 never overflow the 16 bits.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_packs_epi16,
-    _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
-    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256,
+    __m128i, __m256, __m256i, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
+    _mm_packs_epi16, _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
+    _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256,
     _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_packs_epi32,
-    _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi32, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps,
+    _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
 use super::{Kernel, LANES, Simd, of_pair};
@@ -142,6 +142,15 @@ impl Simd for Avx2 {
         let b = both!(|i| _mm256_castps_si256(_mm256_and_ps(b[i], unsigned[i])));
         let larger = both!(|i| _mm256_max_epu32(a[i], b[i]));
         both!(|i| _mm256_castsi256_ps(larger[i]))
+    }
+
+    #[inline(always)]
+    fn beyond(self, v: Self::F, limits: Self::F) -> u16 {
+        let unsigned = self.splat(f32::from_bits(i32::MAX.cast_unsigned()));
+        let magnitudes = both!(|i| _mm256_and_ps(v[i], unsigned[i]));
+        let beyond = both!(|i| _mm256_cmp_ps::<_CMP_GT_OQ>(magnitudes[i], limits[i]));
+        let [low, high] = both!(|i| _mm256_movemask_ps(beyond[i]));
+        u16::from_le_bytes([low, high].map(|bits| bits.to_le_bytes()[0]))
     }
 
     #[inline(always)]

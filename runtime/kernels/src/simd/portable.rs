@@ -130,6 +130,15 @@ impl<L: Loops> Simd for Portable<L> {
     }
 
     #[inline(always)]
+    fn beyond(self, v: Self::F, limits: Self::F) -> u16 {
+        let mut bits = 0;
+        for i in (0..LANES).rev() {
+            bits = bits << 1 | u16::from(v[i].abs() > limits[i]);
+        }
+        bits
+    }
+
+    #[inline(always)]
     fn store_levels(self, v: Self::F, levels: &mut [u8; LANES]) {
         for (level, value) in levels.iter_mut().zip(v) {
             *level = (value + ROUNDER).to_bits().to_le_bytes()[0];
