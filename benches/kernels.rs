@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, FRAMES, FloatLinear, Isa, Layout, Linear,
-    LogMelFrames, Rows, Scratch, ShapeError, Sum, layer_norm,
+    Activation, Attention, AttentionInputs, Convolution, FRAMES, FloatLinear, Isa, LayerNorm,
+    Layout, Linear, LogMelFrames, Rows, Scratch, ShapeError, Sum,
 };
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -107,11 +107,12 @@ fn attention(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
 /// Layer norm, and the log-mel spectra of 16 frames.
 fn rows_and_frames(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     let (rows, width) = (500, 384);
-    let (x, scale) = (values(rows * width), values(width));
+    let x = values(rows * width);
+    let norm = LayerNorm::new(values(width), values(width), 1e-5)?;
     let mut out = vec![0.0; rows * width];
     group.throughput(Throughput::Elements((rows * width) as u64));
     group.bench_function("layer_norm_500x384", |bencher| {
-        bencher.iter(|| layer_norm(isa, black_box(&x), &scale, &scale, 1e-5, &mut out));
+        bencher.iter(|| norm.apply(isa, black_box(&x), &mut out));
     });
 
     // Bands of five bins at equal distances: of whisper's 80 most are narrower.

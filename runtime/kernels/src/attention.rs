@@ -127,7 +127,7 @@ impl Kernel for Apply<'_> {
         let (width, head) = (self.width, self.head);
         for column in (0..width).step_by(head) {
             let rows = |values| Rows::of_columns(values, width, column..column + head);
-            queries.quantise(simd, rows(query), Rounding::Once);
+            queries.quantise(simd, rows(query), None, Rounding::Once);
             packed.keys(simd, rows(key), kept);
             packed.values(simd, rows(value), kept);
             let mut gather = Gather { packed, gathered, scale: self.scale };

@@ -5,6 +5,7 @@
 //! times as large as the rest, as transformers have them, does not round the rest away. Where rows are few, what rounding leaves
 //! of every value is quantised once more: a product of few rows waits for its weights anyway.
 
+use crate::layer_norm::LayerNorm;
 use crate::linear::Rows;
 use crate::simd::{LANES, Simd};
 
@@ -50,6 +51,8 @@ pub(crate) struct Levels {
     ends: Vec<usize>,
     /// Of one tile, the places in each 16 values at which some row has one beyond its cut, as bits.
     marks: Vec<u16>,
+    /// The rows of one tile, normalised.
+    normalised: Vec<f32>,
 }
 
 /// Some rows that are multiplied together.
@@ -71,13 +74,20 @@ impl Levels {
         self.coarse.capacity()
             + self.fine.capacity()
             + 2 * self.marks.capacity()
+            + 4 * self.normalised.capacity()
             + size_of::<RowScale>() * self.scales.capacity()
             + size_of::<usize>() * (self.steps.capacity() + self.ends.capacity())
     }
 
-    /// Quantises `rows` for tiles of [`tile_rows`].
+    /// Quantises `rows`, normalised first where there is a norm, for tiles of [`tile_rows`].
     #[inline(always)]
-    pub(crate) fn quantise<S: Simd>(&mut self, simd: S, rows: Rows<'_>, rounding: Rounding) {
+    pub(crate) fn quantise<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: Rows<'_>,
+        norm: Option<&LayerNorm>,
+        rounding: Rounding,
+    ) {
         let steps = rows.width.div_ceil(4);
         self.coarse.resize(4 * rows.count * steps, 0);
         self.scales.clear();
@@ -87,29 +97,54 @@ impl Levels {
         let mut first = 0;
         while first < rows.count {
             let count = tile_rows::<S>(rows.count - first);
-            let tile = &mut self.coarse[4 * first * steps..4 * (first + count) * steps];
-            self.marks.clear();
-            self.marks.resize(rows.width.div_ceil(LANES), 0);
-            let mut is_marked = false;
-            for i in 0..count {
-                let row = rows.row(first + i);
-                let scale = RowScale::of(simd, row, rounding);
-                scale.store(simd, row, i, count, tile);
-                if scale.fine_level > 0.0 {
-                    scale.mark(simd, row, &mut self.marks);
-                    is_marked = true;
+            let tile = rows.some(first, count);
+            if let Some(norm) = norm {
+                let mut normalised = std::mem::take(&mut self.normalised);
+                normalised.resize(count * rows.width, 0.0);
+                for (i, out) in normalised.chunks_exact_mut(rows.width.max(1)).enumerate() {
+                    norm.row(simd, tile.row(i), out);
                 }
-                self.scales.push(scale);
+                let tile = Rows { values: &normalised, stride: rows.width, ..tile };
+                self.quantise_tile(simd, tile, first, rounding);
+                self.normalised = normalised;
+            } else {
+                self.quantise_tile(simd, tile, first, rounding);
             }
-            if is_marked {
-                self.quantise_left(simd, rows, first);
-            }
-            self.ends.push(self.steps.len());
             first += count;
         }
     }
 
-    /// Quantises what is left of the rows from `first` on, at the steps of the marks.
+    /// Quantises the rows of one tile, the first of which is number `first` of all.
+    #[inline(always)]
+    fn quantise_tile<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: Rows<'_>,
+        first: usize,
+        rounding: Rounding,
+    ) {
+        let steps = rows.width.div_ceil(4);
+        let tile = &mut self.coarse[4 * first * steps..4 * (first + rows.count) * steps];
+        self.marks.clear();
+        self.marks.resize(rows.width.div_ceil(LANES), 0);
+        let mut is_marked = false;
+        for i in 0..rows.count {
+            let row = rows.row(i);
+            let scale = RowScale::of(simd, row, rounding);
+            scale.store(simd, row, i, rows.count, tile);
+            if scale.fine_level > 0.0 {
+                scale.mark(simd, row, &mut self.marks);
+                is_marked = true;
+            }
+            self.scales.push(scale);
+        }
+        if is_marked {
+            self.quantise_left(simd, rows, first);
+        }
+        self.ends.push(self.steps.len());
+    }
+
+    /// Quantises what is left of the rows of a tile at the steps of its marks.
     #[inline(always)]
     fn quantise_left<S: Simd>(&mut self, simd: S, rows: Rows<'_>, first: usize) {
         const { assert!(S::ROWS <= MOST_ROWS) };
@@ -121,7 +156,7 @@ impl Levels {
                 continue;
             }
             for (i, (scale, levels)) in scales.iter().zip(&mut levels).enumerate() {
-                let values = &rows.row(first + i)[chunk * LANES..];
+                let values = &rows.row(i)[chunk * LANES..];
                 scale.store_left(simd, simd.load_first(values), levels);
             }
             for four in (0..4).filter(|four| is_marked(marks, *four) && 4 * chunk + four < steps) {

@@ -31,8 +31,8 @@ pub use convolution::{Convolution, Layout};
 pub use error::ShapeError;
 pub use float_linear::FloatLinear;
 pub use isa::{Isa, UnknownIsa};
-pub use layer_norm::layer_norm;
-pub use linear::{Linear, Rows};
+pub use layer_norm::LayerNorm;
+pub use linear::{Layer, Linear, Rows, apply_layers};
 pub use log_mel::{FRAMES, LogMelFrames};
 pub use output::Sum;
 

@@ -6,6 +6,7 @@ use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
+use crate::layer_norm::LayerNorm;
 use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_steps};
 use crate::output::{Output, Sum};
 use crate::simd::{Kernel, LANES, Simd};
@@ -61,6 +62,12 @@ impl<'a> Rows<'a> {
         let count = values.len() / width;
         let values = values.get(columns.start..).unwrap_or_default();
         Self { values, width: columns.len(), stride: width, count, among: count }
+    }
+
+    /// `count` of them from row `first` on.
+    #[inline(always)]
+    pub(crate) fn some(&self, first: usize, count: usize) -> Self {
+        Self { values: &self.values[first * self.stride..], count, ..*self }
     }
 
     #[inline(always)]
@@ -146,11 +153,46 @@ impl Linear {
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
-        ShapeError::check("width of a row", rows.width, self.inputs)?;
-        let output = Output::new(rows.count, self.outputs, activation, sum, out)?;
-        isa.run(Apply { linear: self, rows, output, levels: &mut scratch.levels });
-        Ok(())
+        let layer = Layer { linear: self, activation, sum, out };
+        apply_layers(isa, rows, None, [layer], scratch)
     }
+}
+
+/// A layer that is applied beside others.
+#[derive(Debug)]
+pub struct Layer<'a> {
+    /// Its weights.
+    pub linear: &'a Linear,
+    /// What is done to its sums.
+    pub activation: Activation,
+    /// What its outputs are added to.
+    pub sum: Sum,
+    /// Where they go, `[rows, outputs]`.
+    pub out: &'a mut [f32],
+}
+
+/// Applies layers to the same `rows`, which are normalised first where there is a norm, and rounded once for all layers.
+///
+/// # Errors
+/// Rows of another width than the norm or a layer takes, slices of another length than the rows ask for.
+pub fn apply_layers<'a>(
+    isa: Isa,
+    rows: Rows<'_>,
+    norm: Option<&LayerNorm>,
+    layers: impl IntoIterator<Item = Layer<'a>>,
+    scratch: &mut Scratch,
+) -> Result<(), ShapeError> {
+    if let Some(norm) = norm {
+        ShapeError::check("width of a row", rows.width, norm.width())?;
+    }
+    let product = |Layer { linear, activation, sum, out }| {
+        ShapeError::check("width of a row", rows.width, linear.inputs)?;
+        let output = Output::new(rows.count, linear.outputs, activation, sum, out)?;
+        Ok(Product { linear, output })
+    };
+    let mut products: Vec<_> = layers.into_iter().map(product).collect::<Result<_, _>>()?;
+    isa.run(Apply { rows, norm, products: &mut products, levels: &mut scratch.levels });
+    Ok(())
 }
 
 pub(crate) fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
@@ -158,31 +200,20 @@ pub(crate) fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
     (0..panels).map(|panel| std::array::from_fn(|lane| value(panel * LANES + lane))).collect()
 }
 
-struct Apply<'a> {
-    linear: &'a Linear,
+struct Apply<'a, 'b> {
     rows: Rows<'a>,
-    output: Output<'a>,
+    norm: Option<&'a LayerNorm>,
+    products: &'a mut [Product<'b>],
     levels: &'a mut Levels,
 }
 
-impl Kernel for Apply<'_> {
+impl Kernel for Apply<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.levels.quantise(simd, self.rows, Rounding::of_rows(self.rows.among));
-        let width = self.linear.inputs.next_multiple_of(4);
-        let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
-        let mut product = Product { linear: self.linear, output: self.output };
-        let mut panels = panels.enumerate();
-        while let Some((panel, first)) = panels.next() {
-            // Panels stay in the nearest cache while all tiles go by.
-            let second =
-                if S::PANELS == 2 { panels.next().map(|(_, second)| second) } else { None };
-            for tile in self.levels.tiles::<S>(self.rows.count) {
-                match second {
-                    Some(second) => product.rows(simd, tile, panel, [first, second]),
-                    None => product.rows(simd, tile, panel, [first]),
-                }
-            }
+        let rounding = Rounding::of_rows(self.rows.among);
+        self.levels.quantise(simd, self.rows, self.norm, rounding);
+        for product in self.products {
+            product.all(simd, self.levels, self.rows);
         }
     }
 }
@@ -193,6 +224,24 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
+    #[inline(always)]
+    fn all<S: Simd>(&mut self, simd: S, levels: &Levels, rows: Rows<'_>) {
+        let width = self.linear.inputs.next_multiple_of(4);
+        let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
+        let mut panels = panels.enumerate();
+        while let Some((panel, first)) = panels.next() {
+            // Panels stay in the nearest cache while all tiles go by.
+            let second =
+                if S::PANELS == 2 { panels.next().map(|(_, second)| second) } else { None };
+            for tile in levels.tiles::<S>(rows.count) {
+                match second {
+                    Some(second) => self.rows(simd, tile, panel, [first, second]),
+                    None => self.rows(simd, tile, panel, [first]),
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn rows<S: Simd, const C: usize>(
         &mut self,

@@ -45,18 +45,10 @@ impl<'a> Output<'a> {
         let first = row * self.outputs + panel * LANES;
         let last = (row + 1) * self.outputs;
         let place = &mut self.out[first..last.min(first + LANES)];
-        if let Some(place) = place.first_chunk_mut() {
-            let y = match self.sum {
-                Sum::None => y,
-                Sum::Residual => simd.add(y, simd.load(place)),
-            };
-            simd.store(y, place);
-        } else {
-            let y = match self.sum {
-                Sum::None => y,
-                Sum::Residual => simd.add(y, simd.load_first(place)),
-            };
-            simd.store_first(y, place);
-        }
+        let y = match self.sum {
+            Sum::None => y,
+            Sum::Residual => simd.add(y, simd.load_first(place)),
+        };
+        simd.store_first(y, place);
     }
 }

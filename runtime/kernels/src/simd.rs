@@ -122,9 +122,12 @@ pub(crate) trait Simd: Copy {
         self.load(&all)
     }
 
-    /// Writes the first lanes, as many as the slice holds.
+    /// Writes the first lanes, as many as the slice holds, 16 at most.
     #[inline(always)]
     fn store_first(self, v: Self::F, values: &mut [f32]) {
+        if let Some(values) = values.first_chunk_mut() {
+            return self.store(v, values);
+        }
         let all = self.lanes(v);
         for (value, lane) in values.iter_mut().zip(all) {
             *value = lane;

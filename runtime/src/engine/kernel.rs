@@ -6,16 +6,17 @@ use std::cell::RefCell;
 use std::fmt;
 
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layout, Linear, Rows,
-    Scratch, ShapeError, Sum, layer_norm,
+    Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layer, LayerNorm,
+    Layout, Linear, Rows, Scratch, ShapeError, Sum, apply_layers,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
 
 /// A fused operation with its weights. Inputs and outputs are row-major floats.
 pub(super) enum Kernel {
-    /// `[.., inputs]`, and with a residual `[.., outputs]` too -> `[.., outputs]`
-    Linear { linear: Linear, activation: Activation },
+    /// `[.., inputs]`, and with a residual, which one layer alone may have, `[.., outputs]` too -> of each layer `[.., outputs]`.
+    /// Rows are normalised first where there is a norm.
+    Linear { norm: Option<LayerNorm>, layers: Vec<(Linear, Activation)> },
     /// The same in floats.
     FloatLinear { linear: FloatLinear, activation: Activation },
     /// `[1, inputs, T]` or, by frames, `[T, inputs]` -> `[1, outputs, steps]` or, by frames, `[steps, outputs]`
@@ -23,9 +24,22 @@ pub(super) enum Kernel {
     /// `[Q, D]`, `[N, D]`, `[N, D]`, a bias of N values -> `[Q, D]`
     Attention(Attention),
     /// `[.., D]` -> `[.., D]`
-    LayerNorm { scale: Vec<f32>, bias: Vec<f32>, epsilon: f32 },
+    LayerNorm(LayerNorm),
     /// Nothing -> the table: `levels`, of which each index of `axis` has a scale.
     Table { levels: Vec<i8>, scales: Vec<f32>, shape: Vec<usize>, axis: usize },
+}
+
+const LINEAR: &str = "linear";
+const LAYER_NORM: &str = "layer norm";
+
+/// Something that a kernel computes.
+pub(super) struct Part {
+    /// What, in a word.
+    pub(super) name: &'static str,
+    /// Whether its products are those of int8 levels.
+    pub(super) is_int8: bool,
+    /// Bytes that its weights take in memory.
+    pub(super) weight_bytes: usize,
 }
 
 thread_local! {
@@ -37,17 +51,48 @@ impl Kernel {
     /// What it computes, in a word.
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Self::Linear { .. } | Self::FloatLinear { .. } => "linear",
+            Self::Linear { .. } | Self::FloatLinear { .. } => LINEAR,
             Self::Convolution { .. } => "convolution",
             Self::Attention(_) => "attention",
-            Self::LayerNorm { .. } => "layer norm",
+            Self::LayerNorm(_) => LAYER_NORM,
             Self::Table { .. } => "table",
         }
     }
 
-    /// Whether its products are those of int8 levels.
-    pub(super) const fn is_int8(&self) -> bool {
-        matches!(self, Self::Linear { .. } | Self::Convolution { .. })
+    /// What it computes in one, in the order in which values are named after it.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let floats = |weight_bytes| vec![Part { name: self.name(), is_int8: false, weight_bytes }];
+        match self {
+            Self::Linear { norm, layers } => {
+                let norm = norm.iter().map(|norm| Part {
+                    name: LAYER_NORM,
+                    is_int8: false,
+                    weight_bytes: norm.bytes(),
+                });
+                let layers = layers.iter().map(|(linear, _)| Part {
+                    name: LINEAR,
+                    is_int8: true,
+                    weight_bytes: linear.bytes(),
+                });
+                norm.chain(layers).collect()
+            }
+            Self::FloatLinear { linear, .. } => floats(linear.bytes()),
+            Self::Convolution { convolution, .. } => {
+                let weight_bytes = convolution.bytes();
+                vec![Part { name: self.name(), is_int8: true, weight_bytes }]
+            }
+            Self::Attention(_) => floats(0),
+            Self::LayerNorm(norm) => floats(norm.bytes()),
+            Self::Table { levels, scales, .. } => floats(levels.len() + size_of_val(&scales[..])),
+        }
+    }
+
+    /// Values that it gives.
+    pub(super) const fn outputs(&self) -> usize {
+        match self {
+            Self::Linear { layers, .. } => layers.len(),
+            _ => 1,
+        }
     }
 
     /// The input that the output is added to: it holds it when the kernel runs.
@@ -61,30 +106,25 @@ impl Kernel {
     /// Whether a row of the output takes the same row of input `i`, and no other of its rows.
     pub(super) const fn is_by_row(&self, i: usize) -> bool {
         match self {
-            Self::Linear { .. } | Self::FloatLinear { .. } | Self::LayerNorm { .. } => true,
+            Self::Linear { .. } | Self::FloatLinear { .. } | Self::LayerNorm(_) => true,
             Self::Attention(_) => i == 0,
             Self::Convolution { .. } | Self::Table { .. } => false,
         }
     }
 
-    /// Bytes that its weights take in memory.
-    pub(super) fn weight_bytes(&self) -> usize {
-        match self {
-            Self::Linear { linear, .. } => linear.bytes(),
-            Self::FloatLinear { linear, .. } => linear.bytes(),
-            Self::Convolution { convolution, .. } => convolution.bytes(),
-            Self::Attention(_) => 0,
-            Self::LayerNorm { scale, bias, .. } => size_of_val(&scale[..]) + size_of_val(&bias[..]),
-            Self::Table { levels, scales, .. } => levels.len() + size_of_val(&scales[..]),
+    /// Shapes of the outputs; none where the inputs do not fit.
+    pub(super) fn output_shapes(&self, inputs: &[Vec<usize>]) -> Option<Vec<Vec<usize>>> {
+        if let Self::Linear { norm, layers } = self {
+            let fits = norm.as_ref().is_none_or(|norm| is_of_width(inputs, norm.width()));
+            let shape =
+                |(linear, _): &(Linear, _)| of_linear([linear.inputs(), linear.outputs()], inputs);
+            return layers.iter().map(shape).collect::<Option<_>>().filter(|_| fits);
         }
+        Some(vec![self.output_shape(inputs)?])
     }
 
-    /// Shape of the output; none where the inputs do not fit.
-    pub(super) fn output_shape(&self, inputs: &[Vec<usize>]) -> Option<Vec<usize>> {
+    fn output_shape(&self, inputs: &[Vec<usize>]) -> Option<Vec<usize>> {
         match (self, inputs) {
-            (Self::Linear { linear, .. }, inputs) => {
-                of_linear([linear.inputs(), linear.outputs()], inputs)
-            }
             (Self::FloatLinear { linear, .. }, inputs) => {
                 of_linear([linear.inputs(), linear.outputs()], inputs)
             }
@@ -110,39 +150,49 @@ impl Kernel {
                     && width % attention.heads == 0;
                 fits.then(|| query.clone())
             }
-            (Self::LayerNorm { scale, .. }, [x]) => {
-                (x.last() == Some(&scale.len())).then(|| x.clone())
-            }
+            (Self::LayerNorm(norm), [x]) => is_of_width(inputs, norm.width()).then(|| x.clone()),
             (Self::Table { shape, .. }, []) => Some(shape.clone()),
             _ => None,
         }
     }
 
-    /// Runs it on this thread's working memory. The lengths are those of shapes that [`Kernel::output_shape`] accepted, or of the
-    /// first rows of an output of `all` rows.
+    /// Runs it on this thread's working memory. The lengths are those of shapes that [`Kernel::output_shapes`] accepted, or of the
+    /// first rows of outputs of `all` rows.
     fn run(
         &self,
         isa: Isa,
         inputs: &[&[f32]],
         all: usize,
-        out: &mut [f32],
+        outs: &mut [&mut [f32]],
     ) -> Result<(), ShapeError> {
-        SCRATCH.with_borrow_mut(|scratch| self.run_in(isa, inputs, all, out, scratch))
+        SCRATCH.with_borrow_mut(|scratch| match (self, outs) {
+            (Self::Linear { norm, layers }, outs) => {
+                let [x, residual @ ..] = inputs else {
+                    return Err(ShapeError { what: "inputs", found: 0, expected: 1 });
+                };
+                let width = layers.first().map_or(0, |(linear, _)| linear.inputs());
+                let rows = Rows::new(x, width)?.among(all);
+                let layers = layers.iter().zip(outs).map(|((linear, activation), out)| Layer {
+                    linear,
+                    activation: *activation,
+                    sum: sum(residual),
+                    out,
+                });
+                apply_layers(isa, rows, norm.as_ref(), layers, scratch)
+            }
+            (_, [out]) => self.run_in(isa, inputs, out, scratch),
+            (_, outs) => Err(ShapeError { what: "outputs", found: outs.len(), expected: 1 }),
+        })
     }
 
     fn run_in(
         &self,
         isa: Isa,
         inputs: &[&[f32]],
-        all: usize,
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         match (self, inputs) {
-            (Self::Linear { linear, activation }, [x, residual @ ..]) => {
-                let rows = Rows::new(x, linear.inputs())?.among(all);
-                linear.apply(isa, rows, *activation, sum(residual), out, scratch)
-            }
             (Self::FloatLinear { linear, activation }, [x, residual @ ..]) => {
                 let rows = Rows::new(x, linear.inputs())?;
                 linear.apply(isa, rows, *activation, sum(residual), out)
@@ -153,9 +203,7 @@ impl Kernel {
             (Self::Attention(attention), &[query, key, value, bias]) => {
                 attention.apply(isa, AttentionInputs { query, key, value, bias }, out, scratch)
             }
-            (Self::LayerNorm { scale, bias, epsilon }, [x]) => {
-                layer_norm(isa, x, scale, bias, *epsilon, out)
-            }
+            (Self::LayerNorm(norm), [x]) => norm.apply(isa, x, out),
             (Self::Table { levels, scales, shape, axis }, []) => {
                 let inner: usize = shape[axis + 1..].iter().product();
                 let rows =
@@ -170,6 +218,11 @@ impl Kernel {
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }
+}
+
+/// Whether the rows of the first input have so many values.
+fn is_of_width(inputs: &[Vec<usize>], width: usize) -> bool {
+    inputs.first().and_then(|x| x.last()) == Some(&width)
 }
 
 fn sum(residual: &[&[f32]]) -> Sum {

@@ -13,7 +13,7 @@ use tract_onnx::prelude::{Framework, InferenceModel, InferenceModelExt};
 use tract_onnx::tract_hir::ops::expandable::expand;
 
 use super::kernel::{KernelOp, Pending};
-use super::lower::{Named, lower};
+use super::lower::lower;
 use super::{Engine, Operation, Port, Ports, one_line, operations};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -95,9 +95,9 @@ pub(super) fn model_of(
     let Engine::Kernels(isa) = engine else { return FRAMEWORK.model_for_proto_model(&proto) };
     let kernels = proto.graph.as_mut().map(|graph| lower(graph, taps)).unwrap_or_default();
     let mut model = FRAMEWORK.model_for_proto_model(&proto)?;
-    for Named { name, kernel, padding } in kernels {
-        let node = model.node_id_by_name(&name)?;
-        model.node_mut(node).op = expand(Pending(KernelOp::new(kernel, isa, padding)));
+    for named in kernels {
+        let node = model.node_id_by_name(&named.name)?;
+        model.node_mut(node).op = expand(Pending(KernelOp::new(named, isa)));
     }
     Ok(model)
 }

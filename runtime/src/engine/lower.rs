@@ -10,6 +10,7 @@ mod layer_norm;
 mod linear;
 mod nodes;
 mod padding;
+mod siblings;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use super::kernel::Kernel;
 const OPERATION: &str = "HilbertKernel";
 
 /// What the name of a kernel's node begins with; the value that it gives follows.
-pub(super) const PREFIX: &str = "kernel of ";
+const PREFIX: &str = "kernel of ";
 
 /// A kernel in its place.
 pub(super) struct Lowered {
@@ -35,11 +36,21 @@ pub(super) struct Lowered {
     kernel: Kernel,
     /// Which rows it computes, if not all: then the last of its inputs is the bias that says which count.
     padding: Option<Padding>,
+    /// Names of the values that its parts compute.
+    values: Vec<String>,
 }
 
 impl Lowered {
-    fn new(node: usize, kernel: Kernel) -> Self {
-        Self { node, kernel, padding: None }
+    /// Puts a kernel with these inputs in the place of the nodes `gone`, of which the last gives `output`.
+    fn replace(
+        nodes: &mut Nodes<'_>,
+        gone: &[usize],
+        inputs: Vec<String>,
+        output: String,
+        kernel: Kernel,
+    ) -> Self {
+        let values = vec![output.clone()];
+        Self { node: nodes.replace(gone, inputs, vec![output]), kernel, padding: None, values }
     }
 }
 
@@ -48,6 +59,7 @@ pub(super) struct Named {
     pub(super) name: String,
     pub(super) kernel: Kernel,
     pub(super) padding: Option<Padding>,
+    pub(super) values: Vec<String>,
 }
 
 /// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels. A graph without int8 weights was meant to
@@ -67,9 +79,10 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     }
     convolution::join(&nodes, &mut lowered);
     padding::skip(&mut nodes, &mut lowered);
-    let named = |Lowered { node, kernel, padding }| {
+    let lowered = siblings::join(&mut nodes, lowered);
+    let named = |Lowered { node, kernel, padding, values }| {
         let name = nodes.node(node)?.name.clone();
-        Some(Named { name, kernel, padding })
+        Some(Named { name, kernel, padding, values })
     };
     let kernels = lowered.into_iter().filter_map(named).collect();
     nodes.finish();

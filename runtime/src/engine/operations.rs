@@ -5,7 +5,7 @@ use tract_core::internal::{DimLike, TypedModel, TypedNode};
 use tract_core::ops::konst::Const;
 use tract_core::ops::source::TypedSource;
 
-use super::kernel::KernelOp;
+use super::kernel::{KernelOp, Part};
 
 /// One operation of a graph as the engine has read it; tract may fuse some of its own further.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,34 +35,35 @@ pub enum Arithmetic {
 /// The operations of `model` in its order, without inputs and constants.
 pub(super) fn of(model: &TypedModel) -> Vec<Operation> {
     let is_computed = |node: &&TypedNode| !node.op_is::<Const>() && !node.op_is::<TypedSource>();
-    model.nodes().iter().filter(is_computed).map(|node| operation(model, node)).collect()
+    model.nodes().iter().filter(is_computed).flat_map(|node| of_node(model, node)).collect()
 }
 
-fn operation(model: &TypedModel, node: &TypedNode) -> Operation {
-    if let Some(KernelOp { kernel, isa, .. }) = node.op_as() {
-        return Operation {
-            name: value(node),
-            operation: kernel.name().to_owned(),
-            kernel: isa.to_string(),
-            arithmetic: if kernel.is_int8() { Arithmetic::Int8 } else { Arithmetic::F32 },
-            weight_bytes: kernel.weight_bytes(),
-        };
-    }
+fn of_node(model: &TypedModel, node: &TypedNode) -> Vec<Operation> {
+    let Some(KernelOp { kernel, isa, values, .. }) = node.op_as() else {
+        return vec![of_tract(model, node)];
+    };
+    let parts = kernel.parts().into_iter().zip(values.iter());
+    let operation = |(part, value): (Part, &String)| Operation {
+        name: value.clone(),
+        operation: part.name.to_owned(),
+        kernel: isa.to_string(),
+        arithmetic: if part.is_int8 { Arithmetic::Int8 } else { Arithmetic::F32 },
+        weight_bytes: part.weight_bytes,
+    };
+    parts.map(operation).collect()
+}
+
+fn of_tract(model: &TypedModel, node: &TypedNode) -> Operation {
     let constants = node.inputs.iter().filter_map(|&input| {
         let fact = model.outlet_fact(input).ok()?;
         fact.konst.as_ref()?;
         fact.mem_size().to_usize().ok()
     });
     Operation {
-        name: value(node),
+        name: node.name.clone(),
         operation: node.op.name().into_owned(),
         kernel: "tract".to_owned(),
         arithmetic: Arithmetic::F32,
         weight_bytes: constants.sum(),
     }
-}
-
-/// A kernel's node is named after the value that it gives.
-fn value(node: &TypedNode) -> String {
-    node.name.strip_prefix(super::lower::PREFIX).unwrap_or(&node.name).to_owned()
 }

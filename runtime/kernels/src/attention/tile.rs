@@ -78,11 +78,7 @@ impl Gather<'_> {
                 row.chunks_mut(LANES).zip(sums).zip(&self.packed.value_scales)
             {
                 let y = simd.mul(simd.load(sums), simd.mul(simd.load(scales), total));
-                if let Ok(place) = <&mut [f32; LANES]>::try_from(&mut *place) {
-                    simd.store(y, place);
-                } else {
-                    simd.store_first(y, place);
-                }
+                simd.store_first(y, place);
             }
         }
     }

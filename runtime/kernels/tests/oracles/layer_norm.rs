@@ -1,6 +1,6 @@
 //! Layer norm.
 
-use hilbert_kernels::{Isa, layer_norm};
+use hilbert_kernels::{Isa, LayerNorm};
 use proptest::prelude::{Just, Strategy};
 use proptest::{collection::vec, prop_assert, proptest};
 
@@ -21,7 +21,8 @@ fn cases() -> impl Strategy<Value = Case> {
 
 fn apply(isa: Isa, (x, scale, bias, epsilon): &Case) -> Vec<f32> {
     let mut out = vec![f32::NAN; x.len()];
-    layer_norm(isa, x, scale, bias, *epsilon, &mut out).unwrap();
+    let norm = LayerNorm::new(scale.clone(), bias.clone(), *epsilon).unwrap();
+    norm.apply(isa, x, &mut out).unwrap();
     out
 }
 

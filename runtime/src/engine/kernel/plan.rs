@@ -12,7 +12,7 @@ use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::Expansion;
 
 use super::Kernel;
-use crate::engine::lower::Padding;
+use crate::engine::lower::{Named, Padding};
 
 /// A kernel in a typed model.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(in crate::engine) struct KernelOp {
     pub(in crate::engine) isa: Isa,
     /// Which rows it computes, if not all: then the last of its inputs is the bias that says which count.
     pub(in crate::engine) padding: Option<Padding>,
+    /// Names of the values that its parts compute.
+    pub(in crate::engine) values: Arc<[String]>,
 }
 
 impl PartialEq for KernelOp {
@@ -34,21 +36,49 @@ impl PartialEq for KernelOp {
 impl Eq for KernelOp {}
 
 impl KernelOp {
-    pub(in crate::engine) fn new(kernel: Kernel, isa: Isa, padding: Option<Padding>) -> Self {
-        Self { kernel: Arc::new(kernel), isa, padding }
+    pub(in crate::engine) fn new(named: Named, isa: Isa) -> Self {
+        let Named { name: _, kernel, padding, values } = named;
+        Self { kernel: Arc::new(kernel), isa, padding, values: values.into() }
     }
 
-    fn output_shape(&self, inputs: &[Vec<usize>]) -> TractResult<Vec<usize>> {
+    fn output_shapes(&self, inputs: &[Vec<usize>]) -> TractResult<Vec<Vec<usize>>> {
         let name = self.kernel.name();
         let own = match (self.padding, inputs) {
             (Some(_), [own @ .., _]) => own,
             _ => inputs,
         };
         self.kernel
-            .output_shape(own)
-            .filter(|shape| self.padding.is_none() || shape.len() == 2)
+            .output_shapes(own)
+            .filter(|shapes| self.padding.is_none() || shapes.iter().all(|shape| shape.len() == 2))
             .with_context(|| format!("{name}: found inputs of shapes {inputs:?}, which do not fit"))
     }
+}
+
+impl KernelOp {
+    /// Computes the first `rows` rows of `outs`.
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        rows: usize,
+        shapes: &[Vec<usize>],
+        outs: &mut [Tensor],
+    ) -> TractResult<()> {
+        let mut plain = outs
+            .iter_mut()
+            .map(|out| out.try_as_plain_ram_mut())
+            .collect::<TractResult<TVec<_>>>()?;
+        let mut places: TVec<&mut [f32]> = TVec::new();
+        for (out, shape) in plain.iter_mut().zip(shapes) {
+            let width = shape.last().copied().unwrap_or(1);
+            places.push(&mut out.as_slice_mut::<f32>()?[..rows * width]);
+        }
+        Ok(self.kernel.run(self.isa, inputs, all_rows(shapes), &mut places)?)
+    }
+}
+
+/// Rows of the outputs, of which all have as many.
+fn all_rows(shapes: &[Vec<usize>]) -> usize {
+    shapes.first().map_or(0, |shape| shape.iter().rev().skip(1).product())
 }
 
 impl Op for KernelOp {
@@ -65,15 +95,19 @@ impl EvalOp for KernelOp {
 
     fn eval(&self, _: &EvalContext<'_>, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape().to_vec()).collect();
-        let shape = self.output_shape(&shapes)?;
+        let out_shapes = self.output_shapes(&shapes)?;
         let own = inputs.len() - usize::from(self.padding.is_some());
         // A residual that nobody else needs becomes the output.
         let residual = self.kernel.residual(own);
-        let mut out = match residual {
+        let mut outs: TVec<Tensor> = match residual {
             Some(i) => {
-                std::mem::replace(&mut inputs[i], tensor0(0.0_f32).into_tvalue()).into_tensor()
+                let residual = std::mem::replace(&mut inputs[i], tensor0(0.0_f32).into_tvalue());
+                tvec![residual.into_tensor()]
             }
-            None => Tensor::zero::<f32>(&shape)?,
+            None => {
+                let zeros = |shape: &Vec<usize>| Tensor::zero::<f32>(shape);
+                out_shapes.iter().map(zeros).collect::<TractResult<_>>()?
+            }
         };
         let plain = inputs
             .iter()
@@ -81,10 +115,10 @@ impl EvalOp for KernelOp {
             .collect::<TractResult<TVec<_>>>()?;
         let slices =
             plain.iter().map(|input| input.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
-        let all: usize = shape.iter().rev().skip(1).product();
-        let (rows, width) = match self.padding {
-            Some(padding) => (padding.rows(slices[own]).min(all), shape[1]),
-            None => (all, shape.last().copied().unwrap_or(1)),
+        let all = all_rows(&out_shapes);
+        let rows = match self.padding {
+            Some(padding) => padding.rows(slices[own]).min(all),
+            None => all,
         };
         let firsts: TVec<&[f32]> = slices[..own]
             .iter()
@@ -96,10 +130,8 @@ impl EvalOp for KernelOp {
                 _ => values,
             })
             .collect();
-        let mut plain_out = out.try_as_plain_ram_mut()?;
-        let values = plain_out.as_slice_mut::<f32>()?;
-        self.kernel.run(self.isa, &firsts, all, &mut values[..rows * width])?;
-        Ok(tvec![out.into_tvalue()])
+        self.run(&firsts, rows, &out_shapes, &mut outs)?;
+        Ok(outs.into_iter().map(Tensor::into_tvalue).collect())
     }
 }
 
@@ -114,7 +146,7 @@ impl TypedOp for KernelOp {
             "{}: found inputs other than f32",
             self.kernel.name()
         );
-        Ok(tvec![f32::fact(self.output_shape(&shapes)?)])
+        Ok(self.output_shapes(&shapes)?.into_iter().map(f32::fact).collect())
     }
 
     as_op!();
@@ -127,6 +159,10 @@ pub(in crate::engine) struct Pending(pub(in crate::engine) KernelOp);
 impl Expansion for Pending {
     fn name(&self) -> StaticName {
         self.0.kernel.name().into()
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(self.0.kernel.outputs())
     }
 
     fn rules<'r, 'p: 'r, 's: 'r>(
@@ -142,10 +178,9 @@ impl Expansion for Pending {
         solver.given_all(shapes, move |solver, shapes| {
             let shapes =
                 shapes.iter().map(|shape| concrete(shape)).collect::<TractResult<Vec<_>>>()?;
-            let shape = self.0.output_shape(&shapes)?;
-            let shape: TVec<TDim> = shape.into_iter().map(TDim::from).collect();
-            for output in outputs {
-                solver.equals(&output.shape, shape.clone())?;
+            for (output, shape) in outputs.iter().zip(self.0.output_shapes(&shapes)?) {
+                let shape: TVec<TDim> = shape.into_iter().map(TDim::from).collect();
+                solver.equals(&output.shape, shape)?;
             }
             Ok(())
         })

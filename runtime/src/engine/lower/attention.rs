@@ -50,7 +50,7 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     }
     let inputs = vec![query, key, value, bias.to_owned()];
     let attention = Attention { heads: usize::try_from(heads).ok()?, scale };
-    Some(Lowered::new(nodes.replace(&gone, inputs, output), Kernel::Attention(attention)))
+    Some(Lowered::replace(nodes, &gone, inputs, output, Kernel::Attention(attention)))
 }
 
 /// The node of this operation that gives `value`, if one node alone takes it.

@@ -51,8 +51,8 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         gone.extend(between);
         (output, to) = (rows, Layout::Frames);
     }
-    let node = nodes.replace(&gone, vec![x], output);
-    Some(Lowered::new(node, Kernel::Convolution { convolution, activation, from, to }))
+    let kernel = Kernel::Convolution { convolution, activation, from, to };
+    Some(Lowered::replace(nodes, &gone, vec![x], output, kernel))
 }
 
 /// Lets each convolution whose output another takes, and nobody else, hand it frame after frame.

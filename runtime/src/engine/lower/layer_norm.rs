@@ -1,5 +1,7 @@
 //! `LayerNormalization` over the last dimension by constants.
 
+use hilbert_kernels::LayerNorm;
+
 use super::nodes::Nodes;
 use super::weights::{float, floats, int};
 use super::{Kernel, Lowered};
@@ -11,11 +13,11 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let vector =
         |name| nodes.constant(name).filter(|tensor| tensor.dims.len() == 1).and_then(floats);
     let (scale, bias) = (vector(scale)?, vector(bias)?);
-    if int(node, "axis").unwrap_or(-1) != -1 || scale.len() != bias.len() {
+    if int(node, "axis").unwrap_or(-1) != -1 {
         return None;
     }
     let epsilon = float(node, "epsilon").unwrap_or(1e-5);
     let (x, output) = (x.clone(), output.clone());
-    let node = nodes.replace(&[i], vec![x], output);
-    Some(Lowered::new(node, Kernel::LayerNorm { scale, bias, epsilon }))
+    let norm = LayerNorm::new(scale, bias, epsilon).ok()?;
+    Some(Lowered::replace(nodes, &[i], vec![x], output, Kernel::LayerNorm(norm)))
 }

@@ -25,7 +25,8 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let kernel = match weights {
         Weights::Int8(Quantised { levels, scales, .. }) => {
             let level = |input, output| levels.get(at(input, output)).copied().unwrap_or(0);
-            Kernel::Linear { linear: Linear::pack(shape, level, &scales, &bias).ok()?, activation }
+            let linear = Linear::pack(shape, level, &scales, &bias).ok()?;
+            Kernel::Linear { norm: None, layers: vec![(linear, activation)] }
         }
         Weights::F32 { values, .. } => {
             let weight = |input, output| values.get(at(input, output)).copied().unwrap_or(0.0);
@@ -35,7 +36,7 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
             }
         }
     };
-    Some(Lowered::new(nodes.replace(&layer.gone, layer.inputs, layer.output), kernel))
+    Some(Lowered::replace(nodes, &layer.gone, layer.inputs, layer.output, kernel))
 }
 
 /// The constant of a layer.

@@ -120,8 +120,13 @@ impl<'a> Nodes<'a> {
     }
 
     /// Puts a kernel with these inputs in the place of the nodes `gone`, which have no other use, and returns its number. It
-    /// gives what the last of them gave.
-    pub(super) fn replace(&mut self, gone: &[usize], inputs: Vec<String>, output: String) -> usize {
+    /// gives `outputs`, which they gave.
+    pub(super) fn replace(
+        &mut self,
+        gone: &[usize],
+        inputs: Vec<String>,
+        outputs: Vec<String>,
+    ) -> usize {
         for &i in gone {
             self.removed[i] = true;
             for input in &self.graph.node[i].input {
@@ -134,14 +139,16 @@ impl<'a> Nodes<'a> {
         for input in &inputs {
             self.takers.entry(input.clone()).or_default().push(i);
         }
-        self.givers.insert(output.clone(), i);
+        for output in &outputs {
+            self.givers.insert(output.clone(), i);
+        }
         self.removed.push(false);
         self.graph.node.push(NodeProto {
-            name: format!("{PREFIX}{output}"),
+            name: format!("{PREFIX}{}", outputs.join(", ")),
             op_type: OPERATION.to_owned(),
             domain: "hilbert".to_owned(),
             input: inputs,
-            output: vec![output],
+            output: outputs,
             ..NodeProto::default()
         });
         i

@@ -17,6 +17,6 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     if levels.len() < SMALLEST {
         return None;
     }
-    let node = nodes.replace(&[i], Vec::new(), output);
-    Some(Lowered::new(node, Kernel::Table { levels, scales, shape, axis }))
+    let kernel = Kernel::Table { levels, scales, shape, axis };
+    Some(Lowered::replace(nodes, &[i], Vec::new(), output, kernel))
 }
