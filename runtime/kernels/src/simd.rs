@@ -160,15 +160,16 @@ pub(crate) trait Simd: Copy {
 fn products<S: Simd, const R: usize, const C: usize>(
     simd: S,
     levels: &[u8],
-    panels: [&[[i8; 4 * LANES]]; C],
+    mut panels: [&[[i8; 4 * LANES]]; C],
 ) -> [[S::Sums; C]; R] {
     let mut sums = [[simd.no_sums(); C]; R];
-    // In step with the first panel, so that no bound is checked where it is the only one.
-    for ((step, rows), four) in levels.chunks_exact(4 * R).enumerate().zip(panels[0]) {
+    // In step with all panels, so that no bound is checked.
+    for rows in levels.chunks_exact(4 * R) {
         let rows = rows.as_chunks::<4>().0;
-        let mut weights = [simd.weights(four); C];
-        for c in 1..C {
-            weights[c] = simd.weights(&panels[c][step]);
+        let mut weights = [simd.weights(&[0; 4 * LANES]); C];
+        for c in 0..C {
+            let Some((four, rest)) = panels[c].split_first() else { return sums };
+            (weights[c], panels[c]) = (simd.weights(four), rest);
         }
         for r in 0..R {
             for c in 0..C {
