@@ -30,11 +30,9 @@ pub struct Attention {
     pub scale: f32,
 }
 
-/// What attention is computed from. Q queries, N keys, D width; a head has D / heads columns of each.
+/// What queries attend to: N keys of width D, of which a head has D / heads columns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionInputs<'a> {
-    /// `[Q, D]`
-    pub query: &'a [f32],
     /// `[N, D]`
     pub key: &'a [f32],
     /// `[N, D]`
@@ -54,7 +52,8 @@ pub fn masked_below(bias: &[f32]) -> f32 {
 pub(crate) struct Working {
     /// Numbers of the keys that are not masked.
     kept: Vec<usize>,
-    queries: Levels,
+    /// Of the queries.
+    levels: Levels,
     packed: Packed,
     gathered: Gathered,
 }
@@ -62,14 +61,14 @@ pub(crate) struct Working {
 impl Working {
     pub(crate) fn bytes(&self) -> usize {
         size_of::<usize>() * self.kept.capacity()
-            + self.queries.bytes()
+            + self.levels.bytes()
             + self.packed.bytes()
             + self.gathered.bytes()
     }
 }
 
 impl Attention {
-    /// Writes `out`, `[Q, D]`.
+    /// Puts the outputs of Q queries, `[Q, D]`, in their place.
     ///
     /// # Errors
     /// Slices of lengths that do not fit each other; heads of more than 65,536 columns, whose scores could overflow.
@@ -77,7 +76,7 @@ impl Attention {
         self,
         isa: Isa,
         inputs: AttentionInputs<'_>,
-        out: &mut [f32],
+        queries: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         let keys = inputs.bias.len();
@@ -86,17 +85,16 @@ impl Attention {
         ShapeError::check("width of all heads", width / heads * heads, width)?;
         ShapeError::check("values of all keys", inputs.key.len(), keys * width)?;
         ShapeError::check("values", inputs.value.len(), inputs.key.len())?;
-        let queries = out.len() / width.max(1);
-        ShapeError::check("outputs of all queries", out.len(), queries * width)?;
-        ShapeError::check("queries", inputs.query.len(), out.len())?;
+        let count = queries.len() / width.max(1);
+        ShapeError::check("values of all queries", queries.len(), count * width)?;
         let head = width / heads;
         if head > MOST_INPUTS {
             let (found, expected) = (head, MOST_INPUTS);
             return Err(ShapeError { what: "columns of a head", found, expected });
         }
-        if !out.is_empty() {
+        if !queries.is_empty() {
             let (scale, working) = (self.scale, &mut scratch.attention);
-            isa.run(Apply { scale, inputs, width, head, out, working });
+            isa.run(Apply { scale, inputs, width, head, queries, working });
         }
         Ok(())
     }
@@ -107,15 +105,16 @@ struct Apply<'a> {
     inputs: AttentionInputs<'a>,
     width: usize,
     head: usize,
-    out: &'a mut [f32],
+    /// Of the heads that are done the outputs.
+    queries: &'a mut [f32],
     working: &'a mut Working,
 }
 
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Working { kept, queries, packed, gathered } = self.working;
-        let AttentionInputs { query, key, value, bias } = self.inputs;
+        let Working { kept, levels, packed, gathered } = self.working;
+        let AttentionInputs { key, value, bias } = self.inputs;
         let masked = masked_below(bias);
         // A bias that is no number is kept, so that it shows.
         let is_kept = |(_, bias): &(usize, &f32)| {
@@ -126,13 +125,14 @@ impl Kernel for Apply<'_> {
         packed.bias(bias, kept);
         let (width, head) = (self.width, self.head);
         for column in (0..width).step_by(head) {
-            let rows = |values| Rows::of_columns(values, width, column..column + head);
-            queries.quantise(simd, rows(query), None, Rounding::Once);
-            packed.keys(simd, rows(key), kept);
-            packed.values(simd, rows(value), kept);
+            let columns = column..column + head;
+            let queries = Rows::of_columns(self.queries, width, columns.clone());
+            levels.quantise(simd, queries, None, Rounding::Once);
+            packed.keys(simd, Rows::of_columns(key, width, columns.clone()), kept);
+            packed.values(simd, Rows::of_columns(value, width, columns), kept);
             let mut gather = Gather { packed, gathered, scale: self.scale };
-            for tile in queries.tiles::<S>(query.len() / width) {
-                let rows = self.out[tile.first * width..].chunks_exact_mut(width);
+            for tile in levels.tiles::<S>(self.queries.len() / width) {
+                let rows = self.queries[tile.first * width..].chunks_exact_mut(width);
                 let rows = rows.map(|row| &mut row[column..column + head]);
                 match tile.scales.len() {
                     12 if S::ROWS == 12 => gather.tile::<S, 12>(simd, tile, rows),

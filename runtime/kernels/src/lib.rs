@@ -1,4 +1,5 @@
-//! The arithmetic of HILBERT on slices: log-mel spectra, int8 linear layers and convolutions, attention, layer norm.
+//! The arithmetic of HILBERT on slices: log-mel spectra, int8 linear layers and convolutions, attention, layer norm,
+//! statistics pooling.
 //!
 //! A kernel is written once, over vectors of 16 lanes, and compiled for each instruction set ([`Isa`]); which one runs is
 //! chosen by the caller, normally [`Isa::detect`]. Nothing here knows of graphs or files.
@@ -24,6 +25,7 @@ mod log_mel;
 mod logarithm;
 mod output;
 mod simd;
+mod statistics;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionInputs, masked_below};
@@ -35,6 +37,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::{Layer, Linear, Rows, apply_layers};
 pub use log_mel::{FRAMES, LogMelFrames};
 pub use output::Sum;
+pub use statistics::statistics_pooling;
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
 #[derive(Debug, Default)]

@@ -191,8 +191,19 @@ pub fn apply_layers<'a>(
         Ok(Product { linear, output })
     };
     let mut products: Vec<_> = layers.into_iter().map(product).collect::<Result<_, _>>()?;
-    isa.run(Apply { rows, norm, products: &mut products, levels: &mut scratch.levels });
+    multiply_all(isa, rows, norm, &mut products, &mut scratch.levels);
     Ok(())
+}
+
+// Not generic, so that it is compiled once.
+fn multiply_all(
+    isa: Isa,
+    rows: Rows<'_>,
+    norm: Option<&LayerNorm>,
+    products: &mut [Product<'_>],
+    levels: &mut Levels,
+) {
+    isa.run(Apply { rows, norm, products, levels });
 }
 
 pub(crate) fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {

@@ -6,15 +6,14 @@ const BLANK: u8 = 0;
 /// The search for the best path, in one buffer that holds one text.
 #[derive(Debug)]
 pub(super) struct Viterbi {
-    /// Of each state - the characters, a blank before each and one behind the last - how well the best path fits that ends
-    /// there.
-    states: Vec<f64>,
+    /// Of each character, how well the best path fits that ends in it, and how well the one that ends in the blank before it.
+    states: Vec<[f64; 2]>,
 }
 
 impl Viterbi {
     /// Room for texts of `characters`.
     pub(super) fn new(characters: usize) -> Self {
-        Self { states: Vec::with_capacity(2 * characters + 1) }
+        Self { states: Vec::with_capacity(characters) }
     }
 
     /// How well `text` fits `frames`, wherever in them it is said: of the path that reads it and fits best, the
@@ -26,34 +25,32 @@ impl Viterbi {
     /// divided by the characters.
     pub(super) fn fit<'a>(&mut self, frames: impl Iterator<Item = &'a [f32]>, text: &[u8]) -> f64 {
         let Self { states } = self;
-        if text.is_empty() {
-            return 0.0;
-        }
-        let last = 2 * text.len();
         states.clear();
+        states.resize(text.len(), [f64::NEG_INFINITY; 2]);
         // Before the first frame every path is where the first blank is, and nothing was said.
-        states.push(0.0);
-        states.resize(last + 1, f64::NEG_INFINITY);
+        let Some([_, first]) = states.first_mut() else { return 0.0 };
+        *first = 0.0;
+        let mut behind = f64::NEG_INFINITY;
         for frame in frames {
             let most = frame.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let relative = |class: u8| f64::from(frame[usize::from(class)]) - f64::from(most);
-            let blank = relative(BLANK);
-            // A path stays, goes on by one, or leaves out the blank between two characters that differ. From the last state
-            // to the first, so that what a state is computed from is of the frame before.
-            states[last] = states[last].max(states[last - 1]);
-            for i in (0..text.len()).rev() {
-                let state = 2 * i + 1;
-                let mut best = states[state].max(states[state - 1]);
-                if i > 0 && text[i] != text[i - 1] {
-                    best = best.max(states[state - 2]);
+            let mut of_blank = 0.0;
+            // Of the frame before: where the character ended that comes before this one, and which it is.
+            let (mut before, mut class_before) = (f64::NEG_INFINITY, BLANK);
+            // A path stays, goes on by one, or leaves out the blank between two characters that differ.
+            for ([character, blank], &class) in states.iter_mut().zip(text) {
+                let mut best = character.max(*blank);
+                if class != class_before {
+                    best = best.max(before);
                 }
-                states[state] = best + relative(text[i]);
-                if i > 0 {
-                    states[state - 1] = states[state - 1].max(states[state - 2]) + blank;
-                }
+                *blank = blank.max(before) + of_blank;
+                (before, class_before) = (*character, class);
+                *character = best + relative(class);
+                of_blank = relative(BLANK);
             }
+            behind = behind.max(before);
         }
-        states[last].max(states[last - 1])
+        states.last().map_or(behind, |[character, _]| behind.max(*character))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layer, LayerNorm,
-    Layout, Linear, Rows, Scratch, ShapeError, Sum, apply_layers,
+    Layout, Linear, Rows, Scratch, ShapeError, Sum, apply_layers, statistics_pooling,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
@@ -25,6 +25,10 @@ pub(super) enum Kernel {
     Attention(Attention),
     /// `[.., D]` -> `[.., D]`
     LayerNorm(LayerNorm),
+    /// `[T, D]`, weights `[1, T]` -> means and deviations `[1, 2 D]`
+    Statistics { floor: f32 },
+    /// `[T, D]`, a column `[T, 1]` -> `[T, D]`, each row times its factor
+    ScaledRows,
     /// Nothing -> the table: `levels`, of which each index of `axis` has a scale.
     Table { levels: Vec<i8>, scales: Vec<f32>, shape: Vec<usize>, axis: usize },
 }
@@ -55,6 +59,8 @@ impl Kernel {
             Self::Convolution { .. } => "convolution",
             Self::Attention(_) => "attention",
             Self::LayerNorm(_) => LAYER_NORM,
+            Self::Statistics { .. } => "statistics pooling",
+            Self::ScaledRows => "scaled rows",
             Self::Table { .. } => "table",
         }
     }
@@ -81,7 +87,7 @@ impl Kernel {
                 let weight_bytes = convolution.bytes();
                 vec![Part { name: self.name(), is_int8: true, weight_bytes }]
             }
-            Self::Attention(_) => floats(0),
+            Self::Attention(_) | Self::Statistics { .. } | Self::ScaledRows => floats(0),
             Self::LayerNorm(norm) => floats(norm.bytes()),
             Self::Table { levels, scales, .. } => floats(levels.len() + size_of_val(&scales[..])),
         }
@@ -95,10 +101,11 @@ impl Kernel {
         }
     }
 
-    /// The input that the output is added to: it holds it when the kernel runs.
-    pub(super) const fn residual(&self, inputs: usize) -> Option<usize> {
+    /// The input in whose place the output goes, and which it holds when the kernel runs: a residual, or the queries.
+    pub(super) const fn in_place(&self, inputs: usize) -> Option<usize> {
         match self {
             Self::Linear { .. } | Self::FloatLinear { .. } if inputs > 1 => Some(1),
+            Self::Attention(_) => Some(0),
             _ => None,
         }
     }
@@ -108,7 +115,8 @@ impl Kernel {
         match self {
             Self::Linear { .. } | Self::FloatLinear { .. } | Self::LayerNorm(_) => true,
             Self::Attention(_) => i == 0,
-            Self::Convolution { .. } | Self::Table { .. } => false,
+            Self::ScaledRows => true,
+            Self::Convolution { .. } | Self::Statistics { .. } | Self::Table { .. } => false,
         }
     }
 
@@ -151,6 +159,14 @@ impl Kernel {
                 fits.then(|| query.clone())
             }
             (Self::LayerNorm(norm), [x]) => is_of_width(inputs, norm.width()).then(|| x.clone()),
+            (Self::Statistics { .. }, [x, weights]) => match (&x[..], &weights[..]) {
+                (&[rows, width], &[1, count]) if rows == count => Some(vec![1, 2 * width]),
+                _ => None,
+            },
+            (Self::ScaledRows, [x, column]) => match (&x[..], &column[..]) {
+                (&[rows, _], &[count, 1]) if rows == count => Some(x.clone()),
+                _ => None,
+            },
             (Self::Table { shape, .. }, []) => Some(shape.clone()),
             _ => None,
         }
@@ -200,10 +216,23 @@ impl Kernel {
             (Self::Convolution { convolution, activation, from, to }, [x]) => {
                 convolution.apply(isa, x, [*from, *to], *activation, out, scratch)
             }
-            (Self::Attention(attention), &[query, key, value, bias]) => {
-                attention.apply(isa, AttentionInputs { query, key, value, bias }, out, scratch)
+            (Self::Attention(attention), &[_, key, value, bias]) => {
+                attention.apply(isa, AttentionInputs { key, value, bias }, out, scratch)
             }
             (Self::LayerNorm(norm), [x]) => norm.apply(isa, x, out),
+            (Self::Statistics { floor }, [x, weights]) => {
+                statistics_pooling(isa, x, weights, *floor, out)
+            }
+            (Self::ScaledRows, [x, column]) => {
+                let width = x.len() / column.len().max(1);
+                let rows = x.chunks_exact(width.max(1)).zip(out.chunks_exact_mut(width.max(1)));
+                for ((x, out), factor) in rows.zip(*column) {
+                    for (y, x) in out.iter_mut().zip(x) {
+                        *y = x * factor;
+                    }
+                }
+                Ok(())
+            }
             (Self::Table { levels, scales, shape, axis }, []) => {
                 let inner: usize = shape[axis + 1..].iter().product();
                 let rows =

@@ -11,6 +11,7 @@ mod linear;
 mod nodes;
 mod padding;
 mod siblings;
+mod statistics;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,12 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     }
     convolution::join(&nodes, &mut lowered);
     padding::skip(&mut nodes, &mut lowered);
+    // After the proof, which reads them as they were.
+    for pattern in [statistics::pooling, statistics::scaled_rows] {
+        for i in 0..nodes.len() {
+            lowered.extend(pattern(&mut nodes, i));
+        }
+    }
     let lowered = siblings::join(&mut nodes, lowered);
     let named = |Lowered { node, kernel, padding, values }| {
         let name = nodes.node(node)?.name.clone();

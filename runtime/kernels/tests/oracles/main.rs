@@ -7,4 +7,5 @@ mod convolution;
 mod layer_norm;
 mod linear;
 mod log_mel;
+mod statistics;
 mod values;

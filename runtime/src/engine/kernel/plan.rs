@@ -97,12 +97,12 @@ impl EvalOp for KernelOp {
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape().to_vec()).collect();
         let out_shapes = self.output_shapes(&shapes)?;
         let own = inputs.len() - usize::from(self.padding.is_some());
-        // A residual that nobody else needs becomes the output.
-        let residual = self.kernel.residual(own);
-        let mut outs: TVec<Tensor> = match residual {
+        // An input that nobody else needs becomes the output, others are copied.
+        let in_place = self.kernel.in_place(own);
+        let mut outs: TVec<Tensor> = match in_place {
             Some(i) => {
-                let residual = std::mem::replace(&mut inputs[i], tensor0(0.0_f32).into_tvalue());
-                tvec![residual.into_tensor()]
+                let taken = std::mem::replace(&mut inputs[i], tensor0(0.0_f32).into_tvalue());
+                tvec![taken.into_tensor()]
             }
             None => {
                 let zeros = |shape: &Vec<usize>| Tensor::zero::<f32>(shape);
@@ -125,7 +125,7 @@ impl EvalOp for KernelOp {
             .zip(&shapes)
             .enumerate()
             .map(|(i, (values, of))| match of[..] {
-                _ if residual == Some(i) => values,
+                _ if in_place == Some(i) => values,
                 [_, width] if self.kernel.is_by_row(i) => &values[..rows * width],
                 _ => values,
             })
