@@ -29,7 +29,7 @@ pub(super) enum Kernel {
     Statistics { floor: f32 },
     /// `[T, D]`, a column `[T, 1]` -> `[T, D]`, each row times its factor
     ScaledRows,
-    /// Nothing -> the table: `levels`, of which each index of `axis` has a scale.
+    /// Nothing -> the table: `levels`, of which each index of `axis` has a scale. Or what it is added to, of its shape.
     Table { levels: Vec<i8>, scales: Vec<f32>, shape: Vec<usize>, axis: usize },
 }
 
@@ -101,11 +101,13 @@ impl Kernel {
         }
     }
 
-    /// The input in whose place the output goes, and which it holds when the kernel runs: a residual, or the queries.
+    /// The input in whose place the output goes, and which it holds when the kernel runs: a residual,
+    /// the queries, or what a table is added to.
     pub(super) const fn in_place(&self, inputs: usize) -> Option<usize> {
         match self {
             Self::Linear { .. } | Self::FloatLinear { .. } if inputs > 1 => Some(1),
             Self::Attention(_) => Some(0),
+            Self::Table { .. } if inputs > 0 => Some(0),
             _ => None,
         }
     }
@@ -168,6 +170,7 @@ impl Kernel {
                 _ => None,
             },
             (Self::Table { shape, .. }, []) => Some(shape.clone()),
+            (Self::Table { shape, .. }, [x]) => (x == shape).then(|| x.clone()),
             _ => None,
         }
     }
@@ -233,13 +236,14 @@ impl Kernel {
                 }
                 Ok(())
             }
-            (Self::Table { levels, scales, shape, axis }, []) => {
+            (Self::Table { levels, scales, shape, axis }, [] | [_]) => {
                 let inner: usize = shape[axis + 1..].iter().product();
                 let rows =
                     levels.chunks_exact(inner.max(1)).zip(out.chunks_exact_mut(inner.max(1)));
                 for ((levels, out), scale) in rows.zip(scales.iter().cycle()) {
                     for (y, level) in out.iter_mut().zip(levels) {
-                        *y = f32::from(*level) * scale;
+                        let value = f32::from(*level) * scale;
+                        *y = if inputs.is_empty() { value } else { *y + value };
                     }
                 }
                 Ok(())

@@ -86,6 +86,7 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
             lowered.extend(pattern(&mut nodes, i));
         }
     }
+    table::add(&mut nodes, &mut lowered);
     let lowered = siblings::join(&mut nodes, lowered);
     let named = |Lowered { node, kernel, padding, values }| {
         let name = nodes.node(node)?.name.clone();

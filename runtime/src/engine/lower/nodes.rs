@@ -88,6 +88,12 @@ impl<'a> Nodes<'a> {
         self.givers.get(value).copied().filter(|&i| !self.removed[i])
     }
 
+    /// Whether a kernel gives `value`: then it is a matrix of rows, where anything else could be a vector that is to become one.
+    pub(super) fn is_of_kernel(&self, value: &str) -> bool {
+        let node = self.giver_of(value).and_then(|i| self.node(i));
+        node.is_some_and(|node| node.op_type == OPERATION)
+    }
+
     /// Whether `value` must still be there at the end.
     pub(super) fn is_kept(&self, value: &str) -> bool {
         self.kept.contains(value)

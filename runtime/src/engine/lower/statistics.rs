@@ -3,7 +3,7 @@
 use super::gelu::other_input;
 use super::nodes::Nodes;
 use super::weights::{int, integers, scalar};
-use super::{Kernel, Lowered, OPERATION};
+use super::{Kernel, Lowered};
 
 /// Lowers the statistics that node `i` joins.
 pub(super) fn pooling(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
@@ -56,8 +56,9 @@ pub(super) fn scaled_rows(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         (rows > 1).then_some(())?;
         Some((other_input(node, column)?.to_owned(), column.clone()))
     })?;
-    // What a kernel gives are rows; anything else could be a vector that is to become rows.
-    nodes.node(nodes.giver_of(&x)?).filter(|giver| giver.op_type == OPERATION)?;
+    if !nodes.is_of_kernel(&x) {
+        return None;
+    }
     let output = node.output.first()?.clone();
     Some(Lowered::replace(nodes, &[i], vec![x, column], output, Kernel::ScaledRows))
 }
