@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, FRAMES, FloatLinear, Isa, LayerNorm,
-    Layout, Linear, LogMelFrames, Rows, Scratch, ShapeError, Sum,
+    Activation, Attention, AttentionInputs, Convolution, FRAMES, Isa, LayerNorm, Layout, Linear,
+    LogMelFrames, Rows, Scratch, ShapeError, Sum, WordLinear,
 };
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -49,13 +49,13 @@ fn linear(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     let (rows, inputs, outputs) = (250, 512, 384);
     let x = values(rows * inputs);
     let weight = |input, output| f32::from(level(input, output)) / 100.0;
-    let linear = FloatLinear::pack([inputs, outputs], weight, &values(outputs))?;
-    let mut out = vec![0.0; rows * outputs];
+    let linear = WordLinear::pack([inputs, outputs], weight, &values(outputs))?;
+    let (mut out, mut scratch) = (vec![0.0; rows * outputs], Scratch::default());
     group.throughput(Throughput::Elements((rows * inputs * outputs) as u64));
-    group.bench_function("float_linear_250x512x384", |bencher| {
+    group.bench_function("word_linear_250x512x384", |bencher| {
         bencher.iter(|| {
             let rows = Rows::new(black_box(&x), inputs)?;
-            linear.apply(isa, rows, Activation::Identity, Sum::None, &mut out)
+            linear.apply(isa, rows, Activation::Identity, Sum::None, &mut out, &mut scratch)
         });
     });
     Ok(())

@@ -29,8 +29,10 @@ pub(crate) fn inspect(arguments: &Inspect) -> Result<String, Failure> {
         .iter()
         .map(|(name, operations)| {
             let sum = Sum::of(*operations);
-            let mut graph = json!({ "int8_operations": sum.int8, "int8_bytes": sum.int8_bytes,
-                "f32_operations": sum.f32, "f32_bytes": sum.f32_bytes });
+            let [(int8, int8_bytes), (int16, int16_bytes), (f32, f32_bytes)] = sum.0;
+            let mut graph = json!({ "int8_operations": int8, "int8_bytes": int8_bytes,
+                "int16_operations": int16, "int16_bytes": int16_bytes,
+                "f32_operations": f32, "f32_bytes": f32_bytes });
             if arguments.kernels {
                 graph["operations"] = json!(operations);
             }
@@ -50,25 +52,21 @@ struct Report<'a> {
     every: bool,
 }
 
-/// How much of some operations is int8.
+/// How many of some operations are int8, int16 and f32, and the bytes of their weights.
 #[derive(Default)]
-struct Sum {
-    int8: usize,
-    int8_bytes: usize,
-    f32: usize,
-    f32_bytes: usize,
-}
+struct Sum([(usize, usize); 3]);
 
 impl Sum {
     fn of<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Self {
-        operations.into_iter().fold(Self::default(), |mut sum, operation| {
+        operations.into_iter().fold(Self::default(), |Self(mut sums), operation| {
             let (count, bytes) = match operation.arithmetic {
-                Arithmetic::Int8 => (&mut sum.int8, &mut sum.int8_bytes),
-                Arithmetic::F32 => (&mut sum.f32, &mut sum.f32_bytes),
+                Arithmetic::Int8 => &mut sums[0],
+                Arithmetic::Int16 => &mut sums[1],
+                Arithmetic::F32 => &mut sums[2],
             };
             *count += 1;
             *bytes += operation.weight_bytes;
-            sum
+            Self(sums)
         })
     }
 }
@@ -76,7 +74,11 @@ impl Sum {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "model {}, computed by {}", Escaped(self.model), self.engine)?;
-        writeln!(f, "  {:<16}  int8      bytes  f32      bytes", "graph")?;
+        write!(f, "  {:<16}", "graph")?;
+        for arithmetic in ["int8", "int16", "f32"] {
+            write!(f, "  {arithmetic:>5}  {:>9}", "bytes")?;
+        }
+        writeln!(f)?;
         for (name, operations) in self.graphs {
             write_sum(f, &Escaped(name).to_string(), &Sum::of(*operations))?;
             if self.every {
@@ -90,16 +92,20 @@ impl Display for Report<'_> {
 }
 
 fn write_sum(f: &mut Formatter<'_>, name: &str, sum: &Sum) -> fmt::Result {
-    let Sum { int8, int8_bytes, f32, f32_bytes } = sum;
-    writeln!(f, "  {name:<16}  {int8:>4}  {int8_bytes:>9}  {f32:>3}  {f32_bytes:>9}")
+    write!(f, "  {name:<16}")?;
+    for (count, bytes) in sum.0 {
+        write!(f, "  {count:>5}  {bytes:>9}")?;
+    }
+    writeln!(f)
 }
 
 fn write_operation(f: &mut Formatter<'_>, operation: &Operation) -> fmt::Result {
     let Operation { name, operation, kernel, arithmetic, weight_bytes } = operation;
     let arithmetic = match arithmetic {
         Arithmetic::Int8 => "int8",
+        Arithmetic::Int16 => "int16",
         Arithmetic::F32 => "f32",
     };
     let (name, operation) = (Escaped(name), Escaped(operation));
-    writeln!(f, "    {arithmetic:<4}  {kernel:<12}  {weight_bytes:>8}  {operation}: {name}")
+    writeln!(f, "    {arithmetic:<5}  {kernel:<12}  {weight_bytes:>8}  {operation}: {name}")
 }

@@ -10,7 +10,7 @@ fn every_operation_says_what_computes_it() {
     let finished = hilbert(&["inspect", "--kernels", "--engine", "portable"]);
     assert_eq!((finished.code, &*finished.stderr), (0, ""), "{finished:?}");
     assert!(finished.stdout.starts_with("model spoken-english, computed by portable\n"));
-    let int8 = finished.stdout.lines().filter(|line| line.starts_with("    int8  portable "));
+    let int8 = finished.stdout.lines().filter(|line| line.starts_with("    int8   portable "));
     assert!(
         int8.clone().any(|line| line.ends_with("  linear: speech.layers.0")),
         "{}",

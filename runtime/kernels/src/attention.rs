@@ -16,7 +16,7 @@ use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::levels::{Levels, MOST_INPUTS, Rounding};
 use crate::linear::Rows;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, for_rows};
 
 /// A key whose bias is so much below the largest is left out: its weight is below e^-5000 unless scores are as large.
 const MASKED: f32 = 5000.0;
@@ -134,15 +134,8 @@ impl Kernel for Apply<'_> {
             for tile in levels.tiles::<S>(self.queries.len() / width) {
                 let rows = self.queries[tile.first * width..].chunks_exact_mut(width);
                 let rows = rows.map(|row| &mut row[column..column + head]);
-                match tile.scales.len() {
-                    12 if S::ROWS == 12 => gather.tile::<S, 12>(simd, tile, rows),
-                    8 if S::ROWS == 8 => gather.tile::<S, 8>(simd, tile, rows),
-                    6 if S::ROWS == 6 => gather.tile::<S, 6>(simd, tile, rows),
-                    4 if S::ROWS >= 4 => gather.tile::<S, 4>(simd, tile, rows),
-                    3 if S::ROWS == 3 => gather.tile::<S, 3>(simd, tile, rows),
-                    2 if S::ROWS == 2 => gather.tile::<S, 2>(simd, tile, rows),
-                    _ => gather.tile::<S, 1>(simd, tile, rows),
-                }
+                let count = tile.scales.len();
+                for_rows!(S, count, |R| gather.tile::<S, R>(simd, tile, rows));
             }
         }
     }

@@ -15,7 +15,6 @@ mod attention;
 mod convolution;
 mod error;
 mod exponential;
-mod float_linear;
 mod fourier;
 mod isa;
 mod layer_norm;
@@ -26,18 +25,19 @@ mod logarithm;
 mod output;
 mod simd;
 mod statistics;
+mod word_linear;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionInputs, masked_below};
 pub use convolution::{Convolution, Layout};
 pub use error::ShapeError;
-pub use float_linear::FloatLinear;
 pub use isa::{Isa, UnknownIsa};
 pub use layer_norm::LayerNorm;
 pub use linear::{Layer, Linear, Rows, apply_layers};
 pub use log_mel::{FRAMES, LogMelFrames};
 pub use output::Sum;
 pub use statistics::statistics_pooling;
+pub use word_linear::WordLinear;
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
 #[derive(Debug, Default)]
@@ -46,6 +46,7 @@ pub struct Scratch {
     rows: Vec<f32>,
     steps: Vec<f32>,
     attention: attention::Working,
+    words: word_linear::Words,
 }
 
 impl Scratch {
@@ -55,5 +56,6 @@ impl Scratch {
         self.levels.bytes()
             + 4 * (self.rows.capacity() + self.steps.capacity())
             + self.attention.bytes()
+            + self.words.bytes()
     }
 }

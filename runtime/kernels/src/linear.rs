@@ -9,7 +9,7 @@ use crate::isa::Isa;
 use crate::layer_norm::LayerNorm;
 use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_steps};
 use crate::output::{Output, Sum};
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, for_rows};
 
 /// The weights of one layer, packed.
 ///
@@ -261,15 +261,8 @@ impl Product<'_> {
         panel: usize,
         panels: [&[i8]; C],
     ) {
-        match tile.scales.len() {
-            12 if S::ROWS == 12 => self.tile::<S, 12, C>(simd, tile, panel, panels),
-            8 if S::ROWS == 8 => self.tile::<S, 8, C>(simd, tile, panel, panels),
-            6 if S::ROWS == 6 => self.tile::<S, 6, C>(simd, tile, panel, panels),
-            4 if S::ROWS >= 4 => self.tile::<S, 4, C>(simd, tile, panel, panels),
-            3 if S::ROWS == 3 => self.tile::<S, 3, C>(simd, tile, panel, panels),
-            2 if S::ROWS == 2 => self.tile::<S, 2, C>(simd, tile, panel, panels),
-            _ => self.tile::<S, 1, C>(simd, tile, panel, panels),
-        }
+        let count = tile.scales.len();
+        for_rows!(S, count, |R| self.tile::<S, R, C>(simd, tile, panel, panels));
     }
 
     /// `R` rows times `C` panels, of which `panel` is the first.

@@ -35,8 +35,6 @@ pub(crate) trait Simd: Copy {
     const ROWS: usize;
     /// Panels of a tile, 1 or 2.
     const PANELS: usize;
-    /// Panels of floats that go with six rows in a tile of [`crate::float_linear`], 4 or 1.
-    const FLOAT_PANELS: usize;
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::F;
@@ -154,6 +152,44 @@ pub(crate) trait Simd: Copy {
         fold(self.lanes(v), |a, b| if a > b { a } else { b })
     }
 }
+
+/// Evaluates an expression for a tile of `$count` rows, as one of the numbers that [`crate::levels::tile_rows`] gives on `$S`; in
+/// the expression the number is a constant.
+macro_rules! for_rows {
+    ($S:ident, $count:expr, |$R:ident| $call:expr) => {
+        match $count {
+            12 if $S::ROWS == 12 => {
+                const $R: usize = 12;
+                $call
+            }
+            8 if $S::ROWS == 8 => {
+                const $R: usize = 8;
+                $call
+            }
+            6 if $S::ROWS == 6 => {
+                const $R: usize = 6;
+                $call
+            }
+            4 if $S::ROWS >= 4 => {
+                const $R: usize = 4;
+                $call
+            }
+            3 if $S::ROWS == 3 => {
+                const $R: usize = 3;
+                $call
+            }
+            2 if $S::ROWS == 2 => {
+                const $R: usize = 2;
+                $call
+            }
+            _ => {
+                const $R: usize = 1;
+                $call
+            }
+        }
+    };
+}
+pub(crate) use for_rows;
 
 /// [`Simd::multiply`] step by step.
 #[inline(always)]

@@ -6,19 +6,20 @@ use std::cell::RefCell;
 use std::fmt;
 
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, FloatLinear, Isa, Layer, LayerNorm,
-    Layout, Linear, Rows, Scratch, ShapeError, Sum, apply_layers, statistics_pooling,
+    Activation, Attention, AttentionInputs, Convolution, Isa, Layer, LayerNorm, Layout, Linear,
+    Rows, Scratch, ShapeError, Sum, WordLinear, apply_layers, statistics_pooling,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
+use super::Arithmetic;
 
 /// A fused operation with its weights. Inputs and outputs are row-major floats.
 pub(super) enum Kernel {
     /// `[.., inputs]`, and with a residual, which one layer alone may have, `[.., outputs]` too -> of each layer `[.., outputs]`.
     /// Rows are normalised first where there is a norm.
     Linear { norm: Option<LayerNorm>, layers: Vec<(Linear, Activation)> },
-    /// The same in floats.
-    FloatLinear { linear: FloatLinear, activation: Activation },
+    /// One layer in levels of 12 bits, whose weights are floats in the graph.
+    WordLinear { linear: WordLinear, activation: Activation },
     /// `[1, inputs, T]` or, by frames, `[T, inputs]` -> `[1, outputs, steps]` or, by frames, `[steps, outputs]`
     Convolution { convolution: Convolution, activation: Activation, from: Layout, to: Layout },
     /// `[Q, D]`, `[N, D]`, `[N, D]`, a bias of N values -> `[Q, D]`
@@ -40,8 +41,8 @@ const LAYER_NORM: &str = "layer norm";
 pub(super) struct Part {
     /// What, in a word.
     pub(super) name: &'static str,
-    /// Whether its products are those of int8 levels.
-    pub(super) is_int8: bool,
+    /// In what its products are computed.
+    pub(super) arithmetic: Arithmetic,
     /// Bytes that its weights take in memory.
     pub(super) weight_bytes: usize,
 }
@@ -55,7 +56,7 @@ impl Kernel {
     /// What it computes, in a word.
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Self::Linear { .. } | Self::FloatLinear { .. } => LINEAR,
+            Self::Linear { .. } | Self::WordLinear { .. } => LINEAR,
             Self::Convolution { .. } => "convolution",
             Self::Attention(_) => "attention",
             Self::LayerNorm(_) => LAYER_NORM,
@@ -67,29 +68,31 @@ impl Kernel {
 
     /// What it computes in one, in the order in which values are named after it.
     pub(super) fn parts(&self) -> Vec<Part> {
-        let floats = |weight_bytes| vec![Part { name: self.name(), is_int8: false, weight_bytes }];
+        let name = self.name();
+        let one = |arithmetic, weight_bytes| vec![Part { name, arithmetic, weight_bytes }];
         match self {
             Self::Linear { norm, layers } => {
                 let norm = norm.iter().map(|norm| Part {
                     name: LAYER_NORM,
-                    is_int8: false,
+                    arithmetic: Arithmetic::F32,
                     weight_bytes: norm.bytes(),
                 });
                 let layers = layers.iter().map(|(linear, _)| Part {
-                    name: LINEAR,
-                    is_int8: true,
+                    name,
+                    arithmetic: Arithmetic::Int8,
                     weight_bytes: linear.bytes(),
                 });
                 norm.chain(layers).collect()
             }
-            Self::FloatLinear { linear, .. } => floats(linear.bytes()),
-            Self::Convolution { convolution, .. } => {
-                let weight_bytes = convolution.bytes();
-                vec![Part { name: self.name(), is_int8: true, weight_bytes }]
+            Self::WordLinear { linear, .. } => one(Arithmetic::Int16, linear.bytes()),
+            Self::Convolution { convolution, .. } => one(Arithmetic::Int8, convolution.bytes()),
+            // Its scores are products of int8, what it weighs are products of int16.
+            Self::Attention(_) => one(Arithmetic::Int16, 0),
+            Self::LayerNorm(norm) => one(Arithmetic::F32, norm.bytes()),
+            Self::Statistics { .. } | Self::ScaledRows => one(Arithmetic::F32, 0),
+            Self::Table { levels, scales, .. } => {
+                one(Arithmetic::F32, levels.len() + size_of_val(&scales[..]))
             }
-            Self::Attention(_) | Self::Statistics { .. } | Self::ScaledRows => floats(0),
-            Self::LayerNorm(norm) => floats(norm.bytes()),
-            Self::Table { levels, scales, .. } => floats(levels.len() + size_of_val(&scales[..])),
         }
     }
 
@@ -105,7 +108,7 @@ impl Kernel {
     /// the queries, or what a table is added to.
     pub(super) const fn in_place(&self, inputs: usize) -> Option<usize> {
         match self {
-            Self::Linear { .. } | Self::FloatLinear { .. } if inputs > 1 => Some(1),
+            Self::Linear { .. } | Self::WordLinear { .. } if inputs > 1 => Some(1),
             Self::Attention(_) => Some(0),
             Self::Table { .. } if inputs > 0 => Some(0),
             _ => None,
@@ -115,7 +118,7 @@ impl Kernel {
     /// Whether a row of the output takes the same row of input `i`, and no other of its rows.
     pub(super) const fn is_by_row(&self, i: usize) -> bool {
         match self {
-            Self::Linear { .. } | Self::FloatLinear { .. } | Self::LayerNorm(_) => true,
+            Self::Linear { .. } | Self::WordLinear { .. } | Self::LayerNorm(_) => true,
             Self::Attention(_) => i == 0,
             Self::ScaledRows => true,
             Self::Convolution { .. } | Self::Statistics { .. } | Self::Table { .. } => false,
@@ -135,7 +138,7 @@ impl Kernel {
 
     fn output_shape(&self, inputs: &[Vec<usize>]) -> Option<Vec<usize>> {
         match (self, inputs) {
-            (Self::FloatLinear { linear, .. }, inputs) => {
+            (Self::WordLinear { linear, .. }, inputs) => {
                 of_linear([linear.inputs(), linear.outputs()], inputs)
             }
             (Self::Convolution { convolution, from, to, .. }, [x]) => {
@@ -212,9 +215,9 @@ impl Kernel {
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
         match (self, inputs) {
-            (Self::FloatLinear { linear, activation }, [x, residual @ ..]) => {
+            (Self::WordLinear { linear, activation }, [x, residual @ ..]) => {
                 let rows = Rows::new(x, linear.inputs())?;
-                linear.apply(isa, rows, *activation, sum(residual), out)
+                linear.apply(isa, rows, *activation, sum(residual), out, scratch)
             }
             (Self::Convolution { convolution, activation, from, to }, [x]) => {
                 convolution.apply(isa, x, [*from, *to], *activation, out, scratch)

@@ -28,6 +28,8 @@ pub struct Operation {
 pub enum Arithmetic {
     /// Products of 8-bit integers, summed in 32 bits.
     Int8,
+    /// Products of levels of 12 bits in 16-bit integers, summed in 32 bits.
+    Int16,
     /// 32-bit floats, and whole numbers such as shapes.
     F32,
 }
@@ -47,7 +49,7 @@ fn of_node(model: &TypedModel, node: &TypedNode) -> Vec<Operation> {
         name: value.clone(),
         operation: part.name.to_owned(),
         kernel: isa.to_string(),
-        arithmetic: if part.is_int8 { Arithmetic::Int8 } else { Arithmetic::F32 },
+        arithmetic: part.arithmetic,
         weight_bytes: part.weight_bytes,
     };
     parts.map(operation).collect()

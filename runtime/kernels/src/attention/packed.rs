@@ -3,9 +3,7 @@
 use crate::levels::{Rounding, RowScale};
 use crate::linear::Rows;
 use crate::simd::{LANES, Simd};
-
-/// The largest level of a value: 12 bits, so that the sums of a block's products have room in 32 bits.
-const VALUE_LEVELS: f32 = 2047.0;
+use crate::word_linear::factor_and_scale;
 
 /// The keys that count, in panels of 16, and their values, in panels of 16 columns.
 #[derive(Debug, Default)]
@@ -116,18 +114,5 @@ impl Packed {
                 }
             }
         }
-    }
-}
-
-/// By what values of at most `largest` in magnitude are multiplied to become levels, and what a level is worth.
-#[inline(always)]
-fn factor_and_scale(largest: f32) -> (f32, f32) {
-    let level = largest / VALUE_LEVELS;
-    if !largest.is_finite() {
-        (0.0, f32::NAN)
-    } else if !level.recip().is_finite() {
-        (0.0, 0.0)
-    } else {
-        (level.recip(), level)
     }
 }

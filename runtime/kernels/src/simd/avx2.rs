@@ -64,7 +64,6 @@ impl Simd for Avx2 {
     const OFFSET: i32 = 0;
     const ROWS: usize = 4;
     const PANELS: usize = 1;
-    const FLOAT_PANELS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::F {

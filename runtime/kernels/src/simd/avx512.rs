@@ -54,7 +54,6 @@ impl Simd for Avx512 {
     const OFFSET: i32 = 128; // `vpdpbusd` takes the row's levels without a sign
     const ROWS: usize = 12;
     const PANELS: usize = 2;
-    const FLOAT_PANELS: usize = 4;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::F {

@@ -113,7 +113,6 @@ impl<P: Products> Simd for Neon<P> {
     const OFFSET: i32 = 0;
     const ROWS: usize = P::ROWS;
     const PANELS: usize = 1;
-    const FLOAT_PANELS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::F {

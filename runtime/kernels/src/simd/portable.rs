@@ -56,7 +56,6 @@ impl<L: Loops> Simd for Portable<L> {
     const OFFSET: i32 = 0;
     const ROWS: usize = 4;
     const PANELS: usize = 1;
-    const FLOAT_PANELS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::F {

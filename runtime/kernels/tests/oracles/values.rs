@@ -113,3 +113,13 @@ pub(crate) fn rounded(row: &[f32], rows: usize) -> Vec<f64> {
     };
     row.iter().enumerate().map(value).collect()
 }
+
+/// A row, or a column of weights, as levels of 12 bits have it.
+pub(crate) fn rounded_to_words(values: &[f32]) -> Vec<f64> {
+    let level = values.iter().fold(0.0_f32, |largest, x| largest.max(x.abs())) / 2047.0;
+    if !level.recip().is_finite() {
+        return vec![0.0; values.len()];
+    }
+    let value = |x: &f32| f64::from((x * level.recip()).round_ties_even()) * f64::from(level);
+    values.iter().map(value).collect()
+}

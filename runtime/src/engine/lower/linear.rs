@@ -1,6 +1,6 @@
 //! `MatMul` or `Gemm` by a constant, int8 or float, with the bias, the Gelu and the residual that follow.
 
-use hilbert_kernels::{Activation, FloatLinear, Linear};
+use hilbert_kernels::{Activation, Linear, WordLinear};
 
 use super::gelu::{self, other_input};
 use super::nodes::Nodes;
@@ -30,10 +30,7 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         }
         Weights::F32 { values, .. } => {
             let weight = |input, output| values.get(at(input, output)).copied().unwrap_or(0.0);
-            Kernel::FloatLinear {
-                linear: FloatLinear::pack(shape, weight, &bias).ok()?,
-                activation,
-            }
+            Kernel::WordLinear { linear: WordLinear::pack(shape, weight, &bias).ok()?, activation }
         }
     };
     Some(Lowered::replace(nodes, &layer.gone, layer.inputs, layer.output, kernel))
