@@ -1,6 +1,8 @@
 //! The int8 linear layer.
 
-use hilbert_kernels::{Activation, Isa, Linear, Rows, Scratch, Sum, WordLinear};
+use hilbert_kernels::{
+    Activation, Isa, Layer, LayerNorm, Linear, Rows, Scratch, Sum, WordLinear, apply_layers,
+};
 use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::{collection::vec, prop_assert, proptest};
 
@@ -94,6 +96,36 @@ proptest! {
         for isa in paths() {
             let excess = excess(&case.apply(isa), &expected, 1e-4 + of_gelu, 1e-5);
             prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
+        }
+    }
+
+    #[test]
+    fn layers_side_by_side_behind_a_norm_give_what_each_gives_alone(case in cases(), other in cases()) {
+        let (inputs, outputs) = (case.inputs, case.outputs);
+        let level = |i: usize, o: usize| case.levels[(i * outputs + o) % case.levels.len()];
+        let first = Linear::pack([inputs, outputs], level, &case.scales, &case.bias).unwrap();
+        let level = |i: usize, o: usize| other.levels[(i + o) % other.levels.len()];
+        let second =
+            Linear::pack([inputs, other.outputs], level, &other.scales, &other.bias).unwrap();
+        let norm = LayerNorm::new(vec![1.5; inputs], vec![0.25; inputs], 1e-5).unwrap();
+        let rows = case.x.len() / inputs;
+        for isa in paths() {
+            let mut scratch = Scratch::default();
+            let mut normalised = vec![0.0; case.x.len()];
+            norm.apply(isa, &case.x, &mut normalised).unwrap();
+            let mut alone = [vec![0.0; rows * outputs], vec![0.0; rows * other.outputs]];
+            let mut together = alone.clone();
+            let layers = [(&first, Activation::Gelu), (&second, Activation::Identity)];
+            for ((linear, activation), out) in layers.iter().zip(&mut alone) {
+                let rows = Rows::new(&normalised, inputs).unwrap();
+                linear.apply(isa, rows, *activation, Sum::None, out, &mut scratch).unwrap();
+            }
+            let layers = layers.into_iter().zip(&mut together).map(|((linear, activation), out)| {
+                Layer { linear, activation, sum: Sum::None, out }
+            });
+            let rows = Rows::new(&case.x, inputs).unwrap();
+            apply_layers(isa, rows, Some(&norm), layers, &mut scratch).unwrap();
+            prop_assert!(same(&alone[0], &together[0]) && same(&alone[1], &together[1]), "{isa}");
         }
     }
 

@@ -3,196 +3,14 @@
 //! Inputs are whole numbers of which each row's largest is 127: rounding to levels changes nothing, and both forms agree as
 //! floats do.
 
-use tract_core::internal::IntoTensor;
-use tract_core::prelude::{IntoRunnable, IntoTValue, Tensor, TypedModel};
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
-};
-use tract_onnx::prelude::InferenceModelExt;
+mod case;
 
+use tract_core::prelude::Tensor;
+use tract_onnx::pb::tensor_proto::DataType;
+
+use self::case::{Case, constant, int, ints, kernels_of};
 use crate::engine::Engine;
 use crate::engine::kernel::KernelOp;
-use crate::engine::load::model_of;
-
-/// A graph under construction, of which every value but the constants is an f32 of fixed shape.
-#[derive(Clone, Default)]
-struct Case {
-    graph: GraphProto,
-    inputs: Vec<Vec<usize>>,
-}
-
-impl Case {
-    fn input(mut self, name: &str, shape: &[usize]) -> Self {
-        self.graph.input.push(value_info(name, shape));
-        self.inputs.push(shape.to_vec());
-        self
-    }
-
-    fn node(self, operation: &str, inputs: &[&str], output: &str) -> Self {
-        self.node_with(operation, inputs, output, Vec::new())
-    }
-
-    fn node_with(
-        mut self,
-        operation: &str,
-        inputs: &[&str],
-        output: &str,
-        attribute: Vec<AttributeProto>,
-    ) -> Self {
-        self.graph.node.push(NodeProto {
-            name: format!("{operation} of {output}"),
-            op_type: operation.to_owned(),
-            input: inputs.iter().map(|&name| name.to_owned()).collect(),
-            output: vec![output.to_owned()],
-            attribute,
-            ..NodeProto::default()
-        });
-        self
-    }
-
-    fn floats(mut self, name: &str, shape: &[usize], values: &[f32]) -> Self {
-        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.graph.initializer.push(constant(name, DataType::Float, shape, raw));
-        self
-    }
-
-    fn integers(mut self, name: &str, values: &[i64]) -> Self {
-        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.graph.initializer.push(constant(name, DataType::Int64, &[values.len()], raw));
-        self
-    }
-
-    /// An int8 constant `NAME` with a scale for each index of `axis`, unfolded by `DequantizeLinear`.
-    fn quantised(mut self, name: &str, shape: &[usize], axis: usize) -> Self {
-        let count: usize = shape.iter().product();
-        let raw = (0..count).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
-        self.graph.initializer.push(constant(
-            &format!("{name}.levels"),
-            DataType::Int8,
-            shape,
-            raw,
-        ));
-        let scales: Vec<f32> = (0..shape[axis]).map(|i| 0.01 + 0.001 * i as f32).collect();
-        let (levels, scale) = (format!("{name}.levels"), format!("{name}.scale"));
-        self.floats(&scale, &[shape[axis]], &scales).node_with(
-            "DequantizeLinear",
-            &[&levels, &scale],
-            name,
-            vec![int("axis", axis as i64)],
-        )
-    }
-
-    fn output(mut self, name: &str, shape: &[usize]) -> Self {
-        self.graph.output.push(value_info(name, shape));
-        self
-    }
-
-    /// `y = gelu(x)` as opset 17 spells it, the half taken of `x` or of the product.
-    fn gelu(self, x: &str, y: &str, half_of_product: bool) -> Self {
-        let case = self
-            .floats("root", &[], &[0.5_f32.sqrt()])
-            .floats("one", &[], &[1.0])
-            .floats("half", &[], &[0.5])
-            .node("Mul", &[x, "root"], "scaled")
-            .node("Erf", &["scaled"], "erf")
-            .node("Add", &["erf", "one"], "sum");
-        if half_of_product {
-            case.node("Mul", &[x, "sum"], "product").node("Mul", &["product", "half"], y)
-        } else {
-            case.node("Mul", &[x, "half"], "halved").node("Mul", &["halved", "sum"], y)
-        }
-    }
-
-    fn model(&self, engine: Engine, taps: &[&str]) -> TypedModel {
-        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-        let proto = ModelProto {
-            ir_version: 8,
-            opset_import: vec![opset],
-            graph: Some(self.graph.clone()),
-            ..ModelProto::default()
-        };
-        model_of(proto, taps, engine).unwrap().into_typed().unwrap()
-    }
-
-    /// The kernels by name, after both forms were found to give the same numbers.
-    fn kernels(&self) -> Vec<&'static str> {
-        let lowered = self.model(Engine::detect(), &[]);
-        let kernels = kernels_of(&lowered);
-        let [found, expected] =
-            [lowered, self.model(Engine::Float, &[])].map(|model| self.run(model));
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(&expected) {
-            assert_eq!(found.shape(), expected.shape());
-            found
-                .close_enough(expected, true)
-                .unwrap_or_else(|error| panic!("{kernels:?}: {error}"));
-        }
-        kernels
-    }
-
-    fn run(&self, model: TypedModel) -> Vec<Tensor> {
-        let inputs = self.inputs.iter().map(|shape| {
-            let width = shape[shape.len() - 1];
-            let count = shape.iter().product::<usize>();
-            let value = |i: usize| {
-                if i.is_multiple_of(width) { 127.0 } else { (i * 53 % 201) as f32 - 100.0 }
-            };
-            let values: Vec<f32> = (0..count).map(value).collect();
-            Tensor::from_shape(shape, &values).unwrap().into_tvalue()
-        });
-        let plan = model.into_optimized().unwrap().into_runnable().unwrap();
-        plan.run(inputs.collect()).unwrap().into_iter().map(|value| value.into_tensor()).collect()
-    }
-}
-
-fn kernels_of(model: &TypedModel) -> Vec<&'static str> {
-    let kernel =
-        |node: &tract_core::internal::TypedNode| Some(node.op_as::<KernelOp>()?.kernel.name());
-    let mut names: Vec<_> = model.nodes().iter().filter_map(kernel).collect();
-    names.sort_unstable();
-    names
-}
-
-fn constant(name: &str, data_type: DataType, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
-    TensorProto {
-        name: name.to_owned(),
-        data_type: data_type as i32,
-        dims: shape.iter().map(|&dim| dim as i64).collect(),
-        raw_data,
-        ..TensorProto::default()
-    }
-}
-
-fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
-    let dim = |&dim: &usize| Dimension {
-        value: Some(dimension::Value::DimValue(dim as i64)),
-        ..Dimension::default()
-    };
-    let shape = Some(TensorShapeProto { dim: shape.iter().map(dim).collect() });
-    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    }
-}
-
-fn int(name: &str, i: i64) -> AttributeProto {
-    let r#type = AttributeType::Int as i32;
-    AttributeProto { name: name.to_owned(), r#type, i, ..AttributeProto::default() }
-}
-
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    let (r#type, ints) = (AttributeType::Ints as i32, values.to_vec());
-    AttributeProto { name: name.to_owned(), r#type, ints, ..AttributeProto::default() }
-}
 
 /// `y0 = x w`
 fn product() -> Case {
@@ -384,6 +202,97 @@ fn a_table_stays_int8_until_the_graph_runs() {
         .node("Add", &["x", "t"], "y")
         .output("y", &[80, 64]);
     assert_eq!(case.kernels(), ["table"]);
+}
+
+#[test]
+fn a_table_that_is_added_to_a_kernels_rows_adds_itself() {
+    let case = Case::default()
+        .input("x", &[80, 24])
+        .quantised("w", &[24, 64], 1)
+        .node("MatMul", &["x", "w"], "h")
+        .quantised("t", &[80, 64], 0)
+        .node("Add", &["t", "h"], "y")
+        .output("y", &[80, 64]);
+    assert_eq!(case.kernels(), ["linear", "table"]);
+    let model = case.model(Engine::detect(), &[]);
+    assert!(model.nodes().iter().all(|node| node.op.name() != "Add"), "{model}");
+}
+
+/// `y0 = n w` and `y1 = n v` of the norm `n` of `x`.
+fn siblings() -> Case {
+    Case::default()
+        .input("x", &[20, 24])
+        .floats("g", &[24], &[0.5; 24])
+        .floats("b", &[24], &[0.125; 24])
+        .node_with("LayerNormalization", &["x", "g", "b"], "n", vec![int("axis", -1)])
+        .quantised("w", &[24, 18], 1)
+        .quantised("v", &[24, 7], 1)
+        .node("MatMul", &["n", "w"], "y0")
+        .node("MatMul", &["n", "v"], "y1")
+        .output("y0", &[20, 18])
+        .output("y1", &[20, 7])
+}
+
+#[test]
+fn layers_of_the_same_rows_are_one_kernel_with_the_norm_that_only_they_take() {
+    let case = siblings();
+    let model = case.model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&model), ["linear"]);
+    let parts: Vec<_> = crate::engine::operations::of(&model)
+        .into_iter()
+        .map(|part| format!("{}: {}", part.operation, part.name))
+        .collect();
+    assert_eq!(parts, ["layer norm: n", "linear: y0", "linear: y1"]);
+    // Each layer by itself, which the other's values being asked for does not change: the same to the bit.
+    let joined = case.run(model);
+    for (name, shape, joined) in [("y0", [20, 18], &joined[0]), ("y1", [20, 7], &joined[1])] {
+        let mut alone = siblings();
+        alone.graph.output.clear();
+        let alone = alone.output(name, &shape);
+        assert_eq!(&alone.run(alone.model(Engine::detect(), &[]))[0], joined, "{name}");
+    }
+    let tapped = siblings().output("n", &[20, 24]).model(Engine::detect(), &[]);
+    assert_eq!(kernels_of(&tapped), ["layer norm", "linear"]);
+    let other = siblings().node("Neg", &["n"], "z").output("z", &[20, 24]);
+    assert_eq!(kernels_of(&other.model(Engine::detect(), &[])), ["layer norm", "linear"]);
+}
+
+#[test]
+fn means_and_deviations_and_rows_times_a_column_are_kernels() {
+    let case = |ending: fn(Case) -> Case| {
+        let case = Case::default()
+            .input("x", &[20, 24])
+            .input("m", &[1, 20])
+            .quantised("w", &[24, 18], 1)
+            .node("MatMul", &["x", "w"], "h")
+            .floats("count", &[1, 1], &[900.0])
+            .node("Div", &["m", "count"], "mean_of")
+            .node("MatMul", &["mean_of", "h"], "mean")
+            .node("Sub", &["h", "mean"], "from_mean")
+            .node("Mul", &["from_mean", "from_mean"], "square")
+            .node("MatMul", &["mean_of", "square"], "variance")
+            .floats("floor", &[], &[1e-3])
+            .node("Max", &["variance", "floor"], "bounded")
+            .node("Sqrt", &["bounded"], "deviation");
+        ending(case)
+            .integers("as_column", &[20, 1])
+            .node("Reshape", &["m", "as_column"], "column")
+            .node("Mul", &["h", "column"], "scaled")
+            .output("scaled", &[20, 18])
+    };
+    let joined = |case: Case| {
+        let axis = vec![int("axis", 1)];
+        case.node_with("Concat", &["mean", "deviation"], "row", axis).output("row", &[1, 36])
+    };
+    let expected = ["linear", "scaled rows", "statistics pooling"];
+    assert_eq!(case(joined).kernels(), expected);
+    // The other way round, and with a part that is asked for, they stay as they are.
+    let turned = |case: Case| {
+        let axis = vec![int("axis", 1)];
+        case.node_with("Concat", &["deviation", "mean"], "row", axis).output("row", &[1, 36])
+    };
+    assert_eq!(case(turned).kernels(), ["linear", "scaled rows"]);
+    assert_eq!(case(joined).output("square", &[20, 18]).kernels(), ["linear", "scaled rows"]);
 }
 
 /// Attention of `q` to `k`, which are its values too, all `[12, 12]` in three heads, with the mask `m` of keys: `y`.
