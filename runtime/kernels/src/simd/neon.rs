@@ -3,11 +3,11 @@
 
 use std::arch::aarch64::{
     float32x4_t, int8x16_t, int16x8_t, int32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vaddvq_u16,
-    vandq_u16, vbslq_f32, vcagtq_f32, vcgtq_f32, vcltq_f32, vcombine_s8, vcombine_s16,
-    vcombine_u16, vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32,
-    vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s16, vld1q_s32, vld1q_u16, vmaxq_u32,
-    vmlal_high_s16, vmlal_s16, vmovn_s16, vmovn_s32, vmovn_u32, vmull_high_s8, vmull_s8, vmulq_f32,
-    vpadalq_s16, vpaddq_s32, vreinterpretq_f32_s32, vreinterpretq_f32_u32, vreinterpretq_s8_s32,
+    vandq_u16, vbslq_f32, vcgtq_f32, vcltq_f32, vcombine_s8, vcombine_s16, vcombine_u16,
+    vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vget_low_s8,
+    vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s16, vld1q_s32, vld1q_u16, vmaxq_u32, vmlal_high_s16,
+    vmlal_s16, vmovn_s16, vmovn_s32, vmovn_u32, vmull_high_s8, vmull_s8, vmulq_f32, vpadalq_s16,
+    vpaddq_s32, vreinterpretq_f32_s32, vreinterpretq_f32_u32, vreinterpretq_s8_s32,
     vreinterpretq_s16_s32, vreinterpretq_u32_f32, vrndnq_f32, vshlq_n_s32, vst1q_f32, vst1q_s8,
     vst1q_s16, vsubq_f32, vsubq_s32,
 };
@@ -190,7 +190,7 @@ impl<P: Products> Simd for Neon<P> {
 
     #[inline(always)]
     fn beyond(self, v: Self::F, limits: Self::F) -> u16 {
-        let beyond = four!(|i| vcagtq_f32(v[i], limits[i]));
+        let beyond = four!(|i| vcgtq_f32(vabsq_f32(v[i]), limits[i]));
         let low = op!(vcombine_u16(vmovn_u32(beyond[0]), vmovn_u32(beyond[1])));
         let high = op!(vcombine_u16(vmovn_u32(beyond[2]), vmovn_u32(beyond[3])));
         // Each lane's own bit of those that are all ones.
