@@ -31,7 +31,7 @@ pub(crate) trait Simd: Copy {
 
     /// What [`Simd::store_levels`] adds to a level, modulo 256: sums carry this many times the sum of their weights.
     const OFFSET: i32;
-    /// Rows of a tile, of 12, 8, 6, 4, 3 and 2: what the registers hold with [`Simd::PANELS`] panels.
+    /// Rows of a tile, of 12, 8, 6, 4 and 2: what the registers hold with [`Simd::PANELS`] panels.
     const ROWS: usize;
     /// Panels of a tile, 1 or 2.
     const PANELS: usize;
@@ -162,7 +162,7 @@ macro_rules! for_rows {
                 const $R: usize = 12;
                 $call
             }
-            8 if $S::ROWS == 8 => {
+            8 if $S::ROWS >= 8 => {
                 const $R: usize = 8;
                 $call
             }
@@ -174,11 +174,11 @@ macro_rules! for_rows {
                 const $R: usize = 4;
                 $call
             }
-            3 if $S::ROWS == 3 => {
+            3 if $S::ROWS >= 3 => {
                 const $R: usize = 3;
                 $call
             }
-            2 if $S::ROWS == 2 => {
+            2 if $S::ROWS >= 2 => {
                 const $R: usize = 2;
                 $call
             }

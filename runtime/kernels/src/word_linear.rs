@@ -10,6 +10,7 @@ use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::linear::{Rows, panelled};
 use crate::output::{Output, Sum};
+use crate::simd::portable::ROUNDER;
 use crate::simd::{Kernel, LANES, Simd, for_rows};
 
 /// The largest level.
@@ -130,10 +131,10 @@ impl WordLinear {
     }
 }
 
-/// The whole number next to a value that `LEVELS` bounds; 0 for NaN.
-#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and has 0 for NaN")]
+/// The whole number next to a value that [`LEVELS`] bounds, halves to even.
 fn level(value: f32) -> i16 {
-    value.round_ties_even() as i16
+    let [low, high, ..] = (value + ROUNDER).to_bits().to_le_bytes();
+    i16::from_le_bytes([low, high])
 }
 
 struct Apply<'a> {
