@@ -41,7 +41,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cores", nargs="*", default=list(CORES), help="which ones; all without any")
     parser.add_argument("--work", type=Path, required=True, help="inputs, forms and `seconds`, as `run` leaves them")
-    parser.add_argument("--binaries", type=Path, required=True, help="the target folder of the workers")
+    parser.add_argument("--binaries", type=Path, required=True, help="the folder of the workers for this machine")
+    parser.add_argument("--arm-binaries", type=Path, required=True, help="the target folder of those for ARM")
     parser.add_argument("--library", type=Path, help="onnxruntime's shared library for aarch64")
     arguments = parser.parse_args()
     path = HERE / "instructions.json"
@@ -76,7 +77,7 @@ def per_inference(core, encoder, of, arguments):
     if form == "shipped":
         graph = ROOT / f"models/spoken-english/bundle/{encoder}.onnx"
     inputs = arguments.work / f"{encoder}.safetensors"
-    start = command(binaries(core, arguments.binaries), engine, graph, inputs)
+    start = command(binaries(core, arguments), engine, graph, inputs)
     # The other engines compute padding as they do speech: one item is as good as all.
     counted = items(encoder, arguments) if engine == "hilbert" else 1
     once, twice = (count(core, start, n, arguments) for n in (counted, 2 * counted))
@@ -106,9 +107,10 @@ def architecture(core):
     return {"avx2": "x86-64", "cortex-a7": "armv7"}.get(core, "aarch64")
 
 
-def binaries(core, folder):
-    triples = {"x86-64": "", "aarch64": "aarch64-unknown-linux-gnu", "armv7": "armv7-unknown-linux-gnueabihf"}
-    return folder / triples[architecture(core)] / "release"
+def binaries(core, arguments):
+    triples = {"aarch64": "aarch64-unknown-linux-gnu", "armv7": "armv7-unknown-linux-gnueabihf"}
+    triple = triples.get(architecture(core))
+    return arguments.arm_binaries / triple / "release" if triple else arguments.binaries
 
 
 def table(results):

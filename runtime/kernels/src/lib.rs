@@ -1,5 +1,5 @@
 //! The arithmetic of HILBERT on slices: log-mel spectra, int8 linear layers and convolutions, attention, layer norm,
-//! statistics pooling.
+//! statistics pooling, tables.
 //!
 //! A kernel is written once, over vectors of 16 lanes, and compiled for each instruction set ([`Isa`]); which one runs is
 //! chosen by the caller, normally [`Isa::detect`]. Nothing here knows of graphs or files.
@@ -25,6 +25,7 @@ mod logarithm;
 mod output;
 mod simd;
 mod statistics;
+mod table;
 mod word_linear;
 
 pub use activation::Activation;
@@ -36,7 +37,8 @@ pub use layer_norm::LayerNorm;
 pub use linear::{Layer, Linear, Rows, apply_layers};
 pub use log_mel::{FRAMES, LogMelFrames};
 pub use output::Sum;
-pub use statistics::statistics_pooling;
+pub use statistics::{statistics_pooling, weighted_mean};
+pub use table::Table;
 pub use word_linear::WordLinear;
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.

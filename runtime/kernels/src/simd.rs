@@ -40,6 +40,8 @@ pub(crate) trait Simd: Copy {
     fn splat(self, value: f32) -> Self::F;
     /// The 16 values.
     fn load(self, values: &[f32; LANES]) -> Self::F;
+    /// The 16 whole numbers as floats.
+    fn load_levels(self, levels: &[i8; LANES]) -> Self::F;
     /// Writes the 16 lanes.
     fn store(self, v: Self::F, values: &mut [f32; LANES]);
     /// `a + b`

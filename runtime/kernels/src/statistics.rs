@@ -23,7 +23,23 @@ pub fn statistics_pooling(
     let width = out.len() / 2;
     ShapeError::check("means and deviations", out.len(), 2 * width)?;
     ShapeError::check("values of all rows", x.len(), weights.len() * width)?;
-    isa.run(Apply { x, weights, floor, out });
+    let (means, deviations) = out.split_at_mut(width);
+    isa.run(Apply { x, weights, floor, means, deviations });
+    Ok(())
+}
+
+/// Writes the mean `sum_t w[t] x[t]` of each column of `x`, `[T, D]`, to `out`, `[D]`; `weights` are `[T]`.
+///
+/// # Errors
+/// Slices of lengths that do not fit each other.
+pub fn weighted_mean(
+    isa: Isa,
+    x: &[f32],
+    weights: &[f32],
+    out: &mut [f32],
+) -> Result<(), ShapeError> {
+    ShapeError::check("values of all rows", x.len(), weights.len() * out.len())?;
+    isa.run(Apply { x, weights, floor: 0.0, means: out, deviations: &mut [] });
     Ok(())
 }
 
@@ -31,14 +47,16 @@ struct Apply<'a> {
     x: &'a [f32],
     weights: &'a [f32],
     floor: f32,
-    out: &'a mut [f32],
+    means: &'a mut [f32],
+    /// As many, or none.
+    deviations: &'a mut [f32],
 }
 
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let width = self.out.len() / 2;
-        let (means, deviations) = self.out.split_at_mut(width);
+        let Self { means, deviations, .. } = self;
+        let width = means.len();
         let floor = simd.splat(self.floor);
         for first in (0..width).step_by(PANELS * LANES) {
             let columns = first..width.min(first + PANELS * LANES);
@@ -49,6 +67,13 @@ impl Kernel for Apply<'_> {
                     *mean = simd.fma(simd.load_first(x), weight, *mean);
                 }
             }
+            let places = means[columns.clone()].chunks_mut(LANES);
+            for (mean, place) in mean.iter().zip(places) {
+                simd.store_first(*mean, place);
+            }
+            if deviations.is_empty() {
+                continue;
+            }
             let mut variance = [simd.splat(0.0); PANELS];
             for (row, weight) in self.x.chunks_exact(width).zip(self.weights) {
                 let weight = simd.splat(*weight);
@@ -57,10 +82,6 @@ impl Kernel for Apply<'_> {
                     let from_mean = simd.sub(simd.load_first(x), *mean);
                     *variance = simd.fma(simd.mul(from_mean, from_mean), weight, *variance);
                 }
-            }
-            let places = means[columns.clone()].chunks_mut(LANES);
-            for (mean, place) in mean.iter().zip(places) {
-                simd.store_first(*mean, place);
             }
             for (variance, place) in variance.iter().zip(deviations[columns].chunks_mut(LANES)) {
                 // In this order NaN passes.

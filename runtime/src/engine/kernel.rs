@@ -7,7 +7,8 @@ use std::fmt;
 
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, Isa, Layer, LayerNorm, Layout, Linear,
-    Rows, Scratch, ShapeError, Sum, WordLinear, apply_layers, statistics_pooling,
+    Rows, Scratch, ShapeError, Sum, Table, WordLinear, apply_layers, statistics_pooling,
+    weighted_mean,
 };
 
 pub(super) use self::plan::{KernelOp, Pending};
@@ -28,10 +29,14 @@ pub(super) enum Kernel {
     LayerNorm(LayerNorm),
     /// `[T, D]`, weights `[1, T]` -> means and deviations `[1, 2 D]`
     Statistics { floor: f32 },
+    /// `[T, D]`, weights `[1, T]` -> mean `[1, D]`
+    Mean,
     /// `[T, D]`, a column `[T, 1]` -> `[T, D]`, each row times its factor
     ScaledRows,
-    /// Nothing -> the table: `levels`, of which each index of `axis` has a scale. Or what it is added to, of its shape.
-    Table { levels: Vec<i8>, scales: Vec<f32>, shape: Vec<usize>, axis: usize },
+    /// Nothing -> the table of this shape; or what it is added to, of its shape
+    Table { table: Table, shape: Vec<usize> },
+    /// Numbers of rows, `[n]` -> those rows of the table, `[n, width]`
+    LookUp(Table),
 }
 
 const LINEAR: &str = "linear";
@@ -61,8 +66,10 @@ impl Kernel {
             Self::Attention(_) => "attention",
             Self::LayerNorm(_) => LAYER_NORM,
             Self::Statistics { .. } => "statistics pooling",
+            Self::Mean => "mean",
             Self::ScaledRows => "scaled rows",
             Self::Table { .. } => "table",
+            Self::LookUp(_) => "look-up",
         }
     }
 
@@ -89,10 +96,8 @@ impl Kernel {
             // Its scores are products of int8, what it weighs are products of int16.
             Self::Attention(_) => one(Arithmetic::Int16, 0),
             Self::LayerNorm(norm) => one(Arithmetic::F32, norm.bytes()),
-            Self::Statistics { .. } | Self::ScaledRows => one(Arithmetic::F32, 0),
-            Self::Table { levels, scales, .. } => {
-                one(Arithmetic::F32, levels.len() + size_of_val(&scales[..]))
-            }
+            Self::Statistics { .. } | Self::Mean | Self::ScaledRows => one(Arithmetic::F32, 0),
+            Self::Table { table, .. } | Self::LookUp(table) => one(Arithmetic::F32, table.bytes()),
         }
     }
 
@@ -121,7 +126,11 @@ impl Kernel {
             Self::Linear { .. } | Self::WordLinear { .. } | Self::LayerNorm(_) => true,
             Self::Attention(_) => i == 0,
             Self::ScaledRows => true,
-            Self::Convolution { .. } | Self::Statistics { .. } | Self::Table { .. } => false,
+            Self::Convolution { .. }
+            | Self::Statistics { .. }
+            | Self::Mean
+            | Self::Table { .. }
+            | Self::LookUp(_) => false,
         }
     }
 
@@ -168,12 +177,20 @@ impl Kernel {
                 (&[rows, width], &[1, count]) if rows == count => Some(vec![1, 2 * width]),
                 _ => None,
             },
+            (Self::Mean, [x, weights]) => match (&x[..], &weights[..]) {
+                (&[rows, width], &[1, count]) if rows == count => Some(vec![1, width]),
+                _ => None,
+            },
             (Self::ScaledRows, [x, column]) => match (&x[..], &column[..]) {
                 (&[rows, _], &[count, 1]) if rows == count => Some(x.clone()),
                 _ => None,
             },
             (Self::Table { shape, .. }, []) => Some(shape.clone()),
             (Self::Table { shape, .. }, [x]) => (x == shape).then(|| x.clone()),
+            (Self::LookUp(table), [numbers]) => match numbers[..] {
+                [count] => Some(vec![count, table.width()]),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -239,18 +256,9 @@ impl Kernel {
                 }
                 Ok(())
             }
-            (Self::Table { levels, scales, shape, axis }, [] | [_]) => {
-                let inner: usize = shape[axis + 1..].iter().product();
-                let rows =
-                    levels.chunks_exact(inner.max(1)).zip(out.chunks_exact_mut(inner.max(1)));
-                for ((levels, out), scale) in rows.zip(scales.iter().cycle()) {
-                    for (y, level) in out.iter_mut().zip(levels) {
-                        let value = f32::from(*level) * scale;
-                        *y = if inputs.is_empty() { value } else { *y + value };
-                    }
-                }
-                Ok(())
-            }
+            (Self::Mean, [x, weights]) => weighted_mean(isa, x, weights, out),
+            (Self::Table { table, .. }, inputs @ ([] | [_])) => table.unfold(isa, sum(inputs), out),
+            (Self::LookUp(table), [numbers]) => table.look_up(isa, numbers, out),
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }

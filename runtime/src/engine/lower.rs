@@ -66,8 +66,14 @@ pub(super) struct Named {
 /// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels. A graph without int8 weights was meant to
 /// be computed in floats, and is.
 pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
-    let patterns =
-        [attention::lower, linear::lower, convolution::lower, layer_norm::lower, table::lower];
+    let patterns = [
+        attention::lower,
+        linear::lower,
+        convolution::lower,
+        layer_norm::lower,
+        table::lower,
+        table::look_up,
+    ];
     if !graph.initializer.iter().any(|tensor| tensor.data_type == DataType::Int8 as i32) {
         return Vec::new();
     }
@@ -81,7 +87,7 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     convolution::join(&nodes, &mut lowered);
     padding::skip(&mut nodes, &mut lowered);
     // After the proof, which reads them as they were.
-    for pattern in [statistics::pooling, statistics::scaled_rows] {
+    for pattern in [statistics::pooling, statistics::mean, statistics::scaled_rows] {
         for i in 0..nodes.len() {
             lowered.extend(pattern(&mut nodes, i));
         }

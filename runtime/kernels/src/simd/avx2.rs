@@ -3,14 +3,15 @@
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
-    _mm_packs_epi16, _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
-    _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps,
-    _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi32,
-    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm_loadl_epi64, _mm_packs_epi16, _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_max_ps,
+    _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_permute4x64_epi64,
+    _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
+    _mm256_sign_epi8, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32,
+    _mm256_sub_ps,
 };
 
 use super::{Kernel, LANES, Simd, of_pair};
@@ -74,6 +75,14 @@ impl Simd for Avx2 {
     fn load(self, values: &[f32; LANES]) -> Self::F {
         let halves = halves(values);
         both!(|i| _mm256_loadu_ps(halves[i].as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_levels(self, levels: &[i8; LANES]) -> Self::F {
+        let halves = halves(levels);
+        let bytes = both!(|i| _mm_loadl_epi64(halves[i].as_ptr().cast::<__m128i>()));
+        let whole = both!(|i| _mm256_cvtepi8_epi32(bytes[i]));
+        both!(|i| _mm256_cvtepi32_ps(whole[i]))
     }
 
     #[inline(always)]

@@ -1,14 +1,14 @@
 //! AVX-512 with VNNI: a vector is one register; `vpdpbusd` multiplies 64 pairs of bytes and adds them up by fours.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512i, _CMP_GT_OQ, _MM_FROUND_TO_NEAREST_INT, _mm_set1_epi8,
-    _mm_storeu_si128, _mm_xor_si128, _mm256_storeu_si256, _mm512_abs_ps, _mm512_add_ps,
-    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
-    _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_div_ps,
-    _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_max_epu32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_ps,
-    _mm512_sub_epi32, _mm512_sub_ps,
+    __m128i, __m256i, __m512, __m512i, _CMP_GT_OQ, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128,
+    _mm_set1_epi8, _mm_storeu_si128, _mm_xor_si128, _mm256_storeu_si256, _mm512_abs_ps,
+    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps,
+    _mm512_cvtps_epi32, _mm512_div_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_epu32, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use super::{Kernel, LANES, Simd, of_pair};
@@ -64,6 +64,14 @@ impl Simd for Avx512 {
     fn load(self, values: &[f32; LANES]) -> Self::F {
         // SAFETY: `self` proves the feature; the array has the 16 values that are read.
         unsafe { _mm512_loadu_ps(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_levels(self, levels: &[i8; LANES]) -> Self::F {
+        // SAFETY: `self` proves the feature; the array has the 16 bytes that are read.
+        let levels = unsafe { _mm_loadu_si128(levels.as_ptr().cast::<__m128i>()) };
+        let whole = op!(_mm512_cvtepi8_epi32(levels));
+        op!(_mm512_cvtepi32_ps(whole))
     }
 
     #[inline(always)]

@@ -6,10 +6,10 @@ use std::arch::aarch64::{
     vandq_u16, vbslq_f32, vcgtq_f32, vcltq_f32, vcombine_s8, vcombine_s16, vcombine_u16,
     vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vget_low_s8,
     vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s16, vld1q_s32, vld1q_u16, vmaxq_u32, vmlal_high_s16,
-    vmlal_s16, vmovn_s16, vmovn_s32, vmovn_u32, vmull_high_s8, vmull_s8, vmulq_f32, vpadalq_s16,
-    vpaddq_s32, vreinterpretq_f32_s32, vreinterpretq_f32_u32, vreinterpretq_s8_s32,
-    vreinterpretq_s16_s32, vreinterpretq_u32_f32, vrndnq_f32, vshlq_n_s32, vst1q_f32, vst1q_s8,
-    vst1q_s16, vsubq_f32, vsubq_s32,
+    vmlal_s16, vmovl_high_s8, vmovl_high_s16, vmovl_s8, vmovl_s16, vmovn_s16, vmovn_s32, vmovn_u32,
+    vmull_high_s8, vmull_s8, vmulq_f32, vpadalq_s16, vpaddq_s32, vreinterpretq_f32_s32,
+    vreinterpretq_f32_u32, vreinterpretq_s8_s32, vreinterpretq_s16_s32, vreinterpretq_u32_f32,
+    vrndnq_f32, vshlq_n_s32, vst1q_f32, vst1q_s8, vst1q_s16, vsubq_f32, vsubq_s32,
 };
 use std::arch::asm;
 
@@ -123,6 +123,20 @@ impl<P: Products> Simd for Neon<P> {
     fn load(self, values: &[f32; LANES]) -> Self::F {
         let quarters = quarters(values);
         four!(|i| vld1q_f32(quarters[i].as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_levels(self, levels: &[i8; LANES]) -> Self::F {
+        // SAFETY: `self` proves the feature; the array has the 16 bytes that are read.
+        let levels = unsafe { vld1q_s8(levels.as_ptr()) };
+        let [low, high] = [op!(vmovl_s8(vget_low_s8(levels))), op!(vmovl_high_s8(levels))];
+        let whole = [
+            op!(vmovl_s16(vget_low_s16(low))),
+            op!(vmovl_high_s16(low)),
+            op!(vmovl_s16(vget_low_s16(high))),
+            op!(vmovl_high_s16(high)),
+        ];
+        four!(|i| vcvtq_f32_s32(whole[i]))
     }
 
     #[inline(always)]

@@ -68,6 +68,11 @@ impl<L: Loops> Simd for Portable<L> {
     }
 
     #[inline(always)]
+    fn load_levels(self, levels: &[i8; LANES]) -> Self::F {
+        lanewise(|i| f32::from(levels[i]))
+    }
+
+    #[inline(always)]
     fn store(self, v: Self::F, values: &mut [f32; LANES]) {
         *values = v;
     }

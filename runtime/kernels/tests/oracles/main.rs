@@ -8,4 +8,5 @@ mod layer_norm;
 mod linear;
 mod log_mel;
 mod statistics;
+mod table;
 mod values;

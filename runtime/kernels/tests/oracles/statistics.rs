@@ -1,6 +1,6 @@
 //! Statistics pooling.
 
-use hilbert_kernels::{Isa, statistics_pooling};
+use hilbert_kernels::{Isa, statistics_pooling, weighted_mean};
 use proptest::prelude::{Just, Strategy};
 use proptest::{collection::vec, prop_assert, proptest};
 
@@ -42,6 +42,9 @@ proptest! {
             let found = apply(isa, &case);
             let excess = excess(&found, &expected, 1e-4, 1e-5);
             prop_assert!(excess <= 0.0, "{isa}: {excess} beyond the tolerance");
+            let mut means = vec![f32::NAN; case.2];
+            weighted_mean(isa, &case.0, &case.1, &mut means).unwrap();
+            prop_assert!(same(&found[..case.2], &means), "{isa}: other means");
             prop_assert!(same(&found, &apply(Isa::Portable, &case)), "{isa}: not the portable path's bits");
         }
     }
@@ -82,4 +85,5 @@ fn lengths_that_do_not_fit_are_refused() {
     assert!(apply(12, 3, 9).is_err());
     assert!(apply(12, 4, 8).is_err());
     assert!(apply(13, 3, 8).is_err());
+    assert!(weighted_mean(Isa::detect(), &values[..13], &values[..3], &mut [0.0; 4]).is_err());
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::{OPERATION, PREFIX};
 
@@ -158,6 +160,30 @@ impl<'a> Nodes<'a> {
             ..NodeProto::default()
         });
         i
+    }
+
+    /// The name of `value` as numbers of another type.
+    pub(super) fn cast(&mut self, value: &str, to: DataType) -> String {
+        let output = format!("{value} as {}", to.as_str_name());
+        let i = self.graph.node.len();
+        self.takers.entry(value.to_owned()).or_default().push(i);
+        self.givers.insert(output.clone(), i);
+        self.removed.push(false);
+        let attribute = AttributeProto {
+            name: "to".to_owned(),
+            r#type: AttributeType::Int as i32,
+            i: to as i64,
+            ..AttributeProto::default()
+        };
+        self.graph.node.push(NodeProto {
+            name: output.clone(),
+            op_type: "Cast".to_owned(),
+            input: vec![value.to_owned()],
+            output: vec![output.clone()],
+            attribute: vec![attribute],
+            ..NodeProto::default()
+        });
+        output
     }
 
     /// Takes the removed nodes out, and every node and constant that is left without use.

@@ -38,6 +38,17 @@ pub(super) fn pooling(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     Some(Lowered::replace(nodes, &gone, inputs, output, Kernel::Statistics { floor }))
 }
 
+/// Lowers node `i`, the mean of a kernel's rows by weights that are a quotient.
+pub(super) fn mean(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
+    let node = nodes.operation(i, "MatMul")?;
+    let [weights, x] = &node.input[..] else { return None };
+    if nodes.giver(weights, "Div").is_none() || !nodes.is_of_kernel(x) {
+        return None;
+    }
+    let (inputs, output) = (vec![x.clone(), weights.clone()], node.output.first()?.clone());
+    Some(Lowered::replace(nodes, &[i], inputs, output, Kernel::Mean))
+}
+
 /// Whether nobody but `takers` takes what node `i` gives.
 fn are_all_takers(nodes: &Nodes<'_>, i: usize, takers: &[usize]) -> bool {
     let output = nodes.node(i).and_then(|node| node.output.first());

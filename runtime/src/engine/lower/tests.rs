@@ -218,6 +218,29 @@ fn a_table_that_is_added_to_a_kernels_rows_adds_itself() {
     assert!(model.nodes().iter().all(|node| node.op.name() != "Add"), "{model}");
 }
 
+#[test]
+fn rows_of_an_int8_table_are_looked_up_by_one_kernel() {
+    let case = |numbers: &str| {
+        let to = |data_type: DataType| vec![int("to", data_type as i64)];
+        let mut case = Case::default()
+            .input("x", &[20])
+            .node_with("Cast", &["x"], "n", to(DataType::Int64))
+            .node_with("Neg", &["n"], "m", Vec::new())
+            .floats("t.scale", &[128, 1], &(0..128_u8).map(f32::from).collect::<Vec<_>>())
+            .node_with("Gather", &["t", "n"], "levels", vec![int("axis", 0)])
+            .node_with("Gather", &["t.scale", numbers], "scales", vec![int("axis", 0)])
+            .node_with("Cast", &["levels"], "floats", to(DataType::Float))
+            .node("Mul", &["floats", "scales"], "y")
+            .output("y", &[20, 24]);
+        let levels = (0..128 * 24_u32).map(|i| (i * 37 % 251).to_le_bytes()[0]).collect();
+        case.graph.initializer.push(constant("t", DataType::Int8, &[128, 24], levels));
+        case
+    };
+    assert_eq!(case("n").kernels(), ["look-up"]);
+    // The scales of other rows.
+    assert_eq!(case("m").kernels(), [""; 0]);
+}
+
 /// `y0 = n w` and `y1 = n v` of the norm `n` of `x`.
 fn siblings() -> Case {
     Case::default()
@@ -280,19 +303,22 @@ fn means_and_deviations_and_rows_times_a_column_are_kernels() {
             .node("Mul", &["h", "column"], "scaled")
             .output("scaled", &[20, 18])
     };
+    let alone = |case: Case| case.output("mean", &[1, 18]);
     let joined = |case: Case| {
         let axis = vec![int("axis", 1)];
         case.node_with("Concat", &["mean", "deviation"], "row", axis).output("row", &[1, 36])
     };
     let expected = ["linear", "scaled rows", "statistics pooling"];
     assert_eq!(case(joined).kernels(), expected);
+    assert_eq!(case(alone).kernels(), ["linear", "mean", "scaled rows"]);
     // The other way round, and with a part that is asked for, they stay as they are.
     let turned = |case: Case| {
         let axis = vec![int("axis", 1)];
         case.node_with("Concat", &["deviation", "mean"], "row", axis).output("row", &[1, 36])
     };
-    assert_eq!(case(turned).kernels(), ["linear", "scaled rows"]);
-    assert_eq!(case(joined).output("square", &[20, 18]).kernels(), ["linear", "scaled rows"]);
+    let apart = ["linear", "mean", "scaled rows"];
+    assert_eq!(case(turned).kernels(), apart);
+    assert_eq!(case(joined).output("square", &[20, 18]).kernels(), apart);
 }
 
 /// Attention of `q` to `k`, which are its values too, all `[12, 12]` in three heads, with the mask `m` of keys: `y`.

@@ -111,7 +111,8 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok()
 }
 
-fn int8(tensor: &TensorProto) -> Option<Vec<i8>> {
+/// A constant of int8 with as many values as its shape says.
+pub(super) fn int8(tensor: &TensorProto) -> Option<Vec<i8>> {
     if tensor.data_type != DataType::Int8 as i32 {
         return None;
     }
