@@ -125,12 +125,11 @@ impl Kernel {
         match self {
             Self::Linear { .. } | Self::WordLinear { .. } | Self::LayerNorm(_) => true,
             Self::Attention(_) => i == 0,
-            Self::ScaledRows => true,
+            Self::LookUp(_) | Self::ScaledRows => true,
             Self::Convolution { .. }
             | Self::Statistics { .. }
             | Self::Mean
-            | Self::Table { .. }
-            | Self::LookUp(_) => false,
+            | Self::Table { .. } => false,
         }
     }
 

@@ -127,6 +127,7 @@ impl EvalOp for KernelOp {
             .map(|(i, (values, of))| match of[..] {
                 _ if in_place == Some(i) => values,
                 [_, width] if self.kernel.is_by_row(i) => &values[..rows * width],
+                [_] if self.kernel.is_by_row(i) => &values[..rows],
                 _ => values,
             })
             .collect();
