@@ -2,7 +2,7 @@
 
 use crate::error::ShapeError;
 use crate::isa::Isa;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, in_pairs};
 
 /// Normalises each row to mean 0 and variance 1, then scales and shifts it, as ONNX's `LayerNormalization`:
 /// `(x - mean) / sqrt(variance + epsilon) scale + bias`.
@@ -35,46 +35,54 @@ impl LayerNorm {
         size_of::<f32>() * (self.scale.len() + self.bias.len())
     }
 
-    /// `x` and `out` are `[rows, width]`.
+    /// Normalises `x`, `[rows, width]`, in its place.
     ///
     /// # Errors
-    /// Slices of another length.
-    pub fn apply(&self, isa: Isa, x: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
+    /// A slice of another length.
+    pub fn apply(&self, isa: Isa, x: &mut [f32]) -> Result<(), ShapeError> {
         let width = self.width().max(1);
         ShapeError::check("values of all rows", x.len(), x.len() / width * width)?;
-        ShapeError::check("outputs", out.len(), x.len())?;
-        isa.run(Apply { norm: self, x, out });
+        isa.run(Apply { norm: self, x });
         Ok(())
     }
 
     /// Normalises one row.
     #[inline(always)]
     #[expect(clippy::cast_precision_loss, reason = "a row's width is a small whole number")]
-    pub(crate) fn row<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn row<S: Simd>(&self, simd: S, x: &mut [f32]) {
         let width = self.width() as f32;
         let (chunks, rest) = x.as_chunks::<LANES>();
-        let mut sum = simd.load_first(rest);
-        for chunk in chunks {
-            sum = simd.add(sum, simd.load(chunk));
+        // Four sums, so that none waits for itself.
+        let mut sums = [simd.load_first(rest), simd.splat(0.0), simd.splat(0.0), simd.splat(0.0)];
+        let (fours, last) = chunks.as_chunks::<4>();
+        for four in fours {
+            for i in 0..4 {
+                sums[i] = simd.add(sums[i], simd.load(&four[i]));
+            }
         }
-        let mean = simd.splat(simd.sum(sum) / width);
-        let mut squares = simd.splat(0.0);
-        for chunk in chunks {
+        for (sum, chunk) in sums.iter_mut().zip(last) {
+            *sum = simd.add(*sum, simd.load(chunk));
+        }
+        let mean = simd.splat(simd.sum(in_pairs(simd, sums)) / width);
+        let mut squares = [simd.splat(0.0); 4];
+        for four in fours {
+            for i in 0..4 {
+                let from_mean = simd.sub(simd.load(&four[i]), mean);
+                squares[i] = simd.fma(from_mean, from_mean, squares[i]);
+            }
+        }
+        for (squares, chunk) in squares.iter_mut().zip(last) {
             let from_mean = simd.sub(simd.load(chunk), mean);
-            squares = simd.fma(from_mean, from_mean, squares);
+            *squares = simd.fma(from_mean, from_mean, *squares);
         }
-        let mut squares = simd.sum(squares);
+        let mut squares = simd.sum(in_pairs(simd, squares));
         for value in simd.lanes(simd.sub(simd.load_first(rest), mean)).iter().take(rest.len()) {
             squares += value * value;
         }
         let factor = simd.splat((squares / width + self.epsilon).sqrt().recip());
-        for (((place, x), scale), bias) in out
-            .chunks_mut(LANES)
-            .zip(x.chunks(LANES))
-            .zip(self.scale.chunks(LANES))
-            .zip(self.bias.chunks(LANES))
-        {
-            let y = simd.mul(simd.sub(simd.load_first(x), mean), factor);
+        let constants = self.scale.chunks(LANES).zip(self.bias.chunks(LANES));
+        for (place, (scale, bias)) in x.chunks_mut(LANES).zip(constants) {
+            let y = simd.mul(simd.sub(simd.load_first(place), mean), factor);
             let y = simd.fma(y, simd.load_first(scale), simd.load_first(bias));
             simd.store_first(y, place);
         }
@@ -83,16 +91,15 @@ impl LayerNorm {
 
 struct Apply<'a> {
     norm: &'a LayerNorm,
-    x: &'a [f32],
-    out: &'a mut [f32],
+    x: &'a mut [f32],
 }
 
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = self.norm.width().max(1);
-        for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
-            self.norm.row(simd, x, out);
+        for x in self.x.chunks_exact_mut(width) {
+            self.norm.row(simd, x);
         }
     }
 }

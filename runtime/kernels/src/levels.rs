@@ -104,7 +104,8 @@ impl Levels {
                 let mut normalised = std::mem::take(&mut self.normalised);
                 normalised.resize(count * rows.width, 0.0);
                 for (i, out) in normalised.chunks_exact_mut(rows.width.max(1)).enumerate() {
-                    norm.row(simd, tile.row(i), out);
+                    out.copy_from_slice(tile.row(i));
+                    norm.row(simd, out);
                 }
                 let tile = Rows { values: &normalised, stride: rows.width, ..tile };
                 self.quantise_tile(simd, tile, first, rounding);

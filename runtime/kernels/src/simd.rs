@@ -240,6 +240,12 @@ fn products_of_pairs<S: Simd, const R: usize, const C: usize>(
     sums
 }
 
+/// The sum of four vectors.
+#[inline(always)]
+pub(crate) fn in_pairs<S: Simd>(simd: S, [a, b, c, d]: [S::F; 4]) -> S::F {
+    simd.add(simd.add(a, b), simd.add(c, d))
+}
+
 #[inline(always)]
 pub(crate) fn fold(mut lanes: [f32; LANES], op: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;

@@ -110,11 +110,11 @@ impl Kernel {
     }
 
     /// The input in whose place the output goes, and which it holds when the kernel runs: a residual,
-    /// the queries, or what a table is added to.
+    /// the queries, what is normalised or what a table is added to.
     pub(super) const fn in_place(&self, inputs: usize) -> Option<usize> {
         match self {
             Self::Linear { .. } | Self::WordLinear { .. } if inputs > 1 => Some(1),
-            Self::Attention(_) => Some(0),
+            Self::Attention(_) | Self::LayerNorm(_) => Some(0),
             Self::Table { .. } if inputs > 0 => Some(0),
             _ => None,
         }
@@ -241,7 +241,7 @@ impl Kernel {
             (Self::Attention(attention), &[_, key, value, bias]) => {
                 attention.apply(isa, AttentionInputs { key, value, bias }, out, scratch)
             }
-            (Self::LayerNorm(norm), [x]) => norm.apply(isa, x, out),
+            (Self::LayerNorm(norm), [_]) => norm.apply(isa, out),
             (Self::Statistics { floor }, [x, weights]) => {
                 statistics_pooling(isa, x, weights, *floor, out)
             }

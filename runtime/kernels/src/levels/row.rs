@@ -1,7 +1,7 @@
 //! How one row is rounded.
 
 use super::Rounding;
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Simd, in_pairs};
 
 /// Values beyond so many times the root mean square of their row are cut.
 const CUT: f32 = 6.0;
@@ -24,14 +24,27 @@ impl RowScale {
     pub(crate) fn of<S: Simd>(simd: S, row: &[f32], rounding: Rounding) -> Self {
         let (chunks, rest) = row.as_chunks::<LANES>();
         let rest = simd.load_first(rest);
-        let mut largest = simd.max_magnitude(simd.splat(0.0), rest);
+        // Four of each, so that none waits for itself.
+        let mut largest = [simd.max_magnitude(simd.splat(0.0), rest); 4];
+        let mut squares = [simd.splat(0.0); 4];
         // Not fused, so that every path cuts at the same value.
-        let mut squares = simd.mul(rest, rest);
-        for chunk in chunks {
-            let x = simd.load(chunk);
-            largest = simd.max_magnitude(largest, x);
-            squares = simd.add(squares, simd.mul(x, x));
+        squares[0] = simd.mul(rest, rest);
+        let (fours, last) = chunks.as_chunks::<4>();
+        for four in fours {
+            for i in 0..4 {
+                let x = simd.load(&four[i]);
+                largest[i] = simd.max_magnitude(largest[i], x);
+                squares[i] = simd.add(squares[i], simd.mul(x, x));
+            }
         }
+        for ((largest, squares), chunk) in largest.iter_mut().zip(&mut squares).zip(last) {
+            let x = simd.load(chunk);
+            *largest = simd.max_magnitude(*largest, x);
+            *squares = simd.add(*squares, simd.mul(x, x));
+        }
+        let [a, b, c, d] = largest;
+        let largest = simd.max_magnitude(simd.max_magnitude(a, b), simd.max_magnitude(c, d));
+        let squares = in_pairs(simd, squares);
         // Folded as bits, so that NaN wins here too.
         let bits = |bits: u32, lane: &f32| bits.max(lane.to_bits());
         let largest = f32::from_bits(simd.lanes(largest).iter().fold(0, bits));

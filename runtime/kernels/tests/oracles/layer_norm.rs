@@ -20,9 +20,9 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 fn apply(isa: Isa, (x, scale, bias, epsilon): &Case) -> Vec<f32> {
-    let mut out = vec![f32::NAN; x.len()];
+    let mut out = x.clone();
     let norm = LayerNorm::new(scale.clone(), bias.clone(), *epsilon).unwrap();
-    norm.apply(isa, x, &mut out).unwrap();
+    norm.apply(isa, &mut out).unwrap();
     out
 }
 

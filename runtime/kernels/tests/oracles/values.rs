@@ -78,15 +78,17 @@ pub(crate) fn gelu(x: f64) -> f64 {
 /// all values.
 pub(crate) fn rounded(row: &[f32], rows: usize) -> Vec<f64> {
     let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-    // The sum of squares in the order of the kernels: 16 lanes, then halves onto each other.
-    let mut lanes = [0.0_f32; 16];
+    // The sum of squares in the order of the kernels: 16 lanes four times, those in pairs, then halves onto each other.
+    let mut fours = [[0.0_f32; 16]; 4];
     let whole = row.len() / 16 * 16;
-    for (lane, x) in lanes.iter_mut().zip(&row[whole..]) {
+    for (lane, x) in fours[0].iter_mut().zip(&row[whole..]) {
         *lane = x * x;
     }
     for (i, x) in row[..whole].iter().enumerate() {
-        lanes[i % 16] += x * x;
+        fours[i / 16 % 4][i % 16] += x * x;
     }
+    let mut lanes: Vec<f32> =
+        (0..16).map(|i| (fours[0][i] + fours[1][i]) + (fours[2][i] + fours[3][i])).collect();
     for half in [8, 4, 2, 1] {
         for i in 0..half {
             lanes[i] += lanes[i + half];
