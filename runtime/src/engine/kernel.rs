@@ -29,7 +29,7 @@ pub(super) enum Kernel {
     LayerNorm(LayerNorm),
     /// `[T, D]`, weights `[1, T]` -> means and deviations `[1, 2 D]`
     Statistics { floor: f32 },
-    /// `[T, D]`, weights `[1, T]` -> mean `[1, D]`
+    /// `[T, D]`, weights `[1, T]` -> mean `[1, D]`, in more dimensions of 1 where the inputs are
     Mean,
     /// `[T, D]`, a column `[T, 1]` -> `[T, D]`, each row times its factor
     ScaledRows,
@@ -176,16 +176,22 @@ impl Kernel {
                 (&[rows, width], &[1, count]) if rows == count => Some(vec![1, 2 * width]),
                 _ => None,
             },
-            (Self::Mean, [x, weights]) => match (&x[..], &weights[..]) {
-                (&[rows, width], &[1, count]) if rows == count => Some(vec![1, width]),
-                _ => None,
-            },
-            (Self::ScaledRows, [x, column]) => match (&x[..], &column[..]) {
-                (&[rows, _], &[count, 1]) if rows == count => Some(x.clone()),
-                _ => None,
-            },
+            (Self::Mean, [x, weights]) => {
+                let ([rows, width], [1, count]) = (matrix(x)?, matrix(weights)?) else {
+                    return None;
+                };
+                let mut shape = vec![1; x.len().max(weights.len())];
+                *shape.last_mut()? = width;
+                (rows == count).then_some(shape)
+            }
+            (Self::ScaledRows, [x, column]) => {
+                let ([rows, _], [count, 1]) = (matrix(x)?, matrix(column)?) else { return None };
+                (rows == count && column.len() <= x.len()).then(|| x.clone())
+            }
             (Self::Table { shape, .. }, []) => Some(shape.clone()),
-            (Self::Table { shape, .. }, [x]) => (x == shape).then(|| x.clone()),
+            (Self::Table { shape, .. }, [x]) => {
+                (matrix(x)? == matrix(shape)? && shape.len() <= x.len()).then(|| x.clone())
+            }
             (Self::LookUp(table), [numbers]) => match numbers[..] {
                 [count] => Some(vec![count, table.width()]),
                 _ => None,
@@ -261,6 +267,12 @@ impl Kernel {
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }
+}
+
+/// Rows and columns of a matrix, in as many more dimensions of 1 as it may be.
+fn matrix(shape: &[usize]) -> Option<[usize; 2]> {
+    let (ones, &matrix) = shape.split_last_chunk()?;
+    ones.iter().all(|dim| *dim == 1).then_some(matrix)
 }
 
 /// Whether the rows of the first input have so many values.
