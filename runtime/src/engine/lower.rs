@@ -86,13 +86,13 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
     }
     convolution::join(&nodes, &mut lowered);
     padding::skip(&mut nodes, &mut lowered);
-    // After the proof, which reads them as they were.
+    // After the proof, which reads what follows as it was.
+    table::add(&mut nodes, &mut lowered);
     for pattern in [statistics::pooling, statistics::mean, statistics::scaled_rows] {
         for i in 0..nodes.len() {
             lowered.extend(pattern(&mut nodes, i));
         }
     }
-    table::add(&mut nodes, &mut lowered);
     let lowered = siblings::join(&mut nodes, lowered);
     let named = |Lowered { node, kernel, padding, values }| {
         let name = nodes.node(node)?.name.clone();

@@ -206,16 +206,25 @@ fn a_table_stays_int8_until_the_graph_runs() {
 
 #[test]
 fn a_table_that_is_added_to_a_kernels_rows_adds_itself() {
-    let case = Case::default()
-        .input("x", &[80, 24])
-        .quantised("w", &[24, 64], 1)
-        .node("MatMul", &["x", "w"], "h")
-        .quantised("t", &[80, 64], 0)
-        .node("Add", &["t", "h"], "y")
-        .output("y", &[80, 64]);
-    assert_eq!(case.kernels(), ["linear", "table"]);
-    let model = case.model(Engine::detect(), &[]);
-    assert!(model.nodes().iter().all(|node| node.op.name() != "Add"), "{model}");
+    // Rows of a batch of one too, as PyTorch writes them.
+    for shape in [&[80, 24][..], &[1, 80, 24]] {
+        let sum = [&shape[..shape.len() - 1], &[64]].concat();
+        let case = Case::default()
+            .input("x", shape)
+            .quantised("w", &[24, 64], 1)
+            .node("MatMul", &["x", "w"], "h")
+            .quantised("t", &[80, 64], 0)
+            .node("Add", &["t", "h"], "y")
+            .floats("ones", &[1, 80], &[1.0; 80])
+            .floats("count", &[], &[80.0])
+            .node("Div", &["ones", "count"], "weights")
+            .node("MatMul", &["weights", "y"], "mean")
+            .output("mean", &[&sum[..sum.len() - 2], &[1, 64]].concat())
+            .output("y", &sum);
+        assert_eq!(case.kernels(), ["linear", "mean", "table"]);
+        let model = case.model(Engine::detect(), &[]);
+        assert!(model.nodes().iter().all(|node| node.op.name() != "Add"), "{model}");
+    }
 }
 
 #[test]
