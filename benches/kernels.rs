@@ -6,8 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, FRAMES, Isa, LayerNorm, Layout, Linear,
-    LogMelFrames, Rows, Scratch, ShapeError, Sum, WordLinear,
+    Activation, Attention, AttentionInputs, Convolution, FRAMES, Isa, Layer, LayerNorm, Layout,
+    Linear, LogMelFrames, Rows, Scratch, ShapeError, Sum, Table, WordLinear, apply_layers,
+    statistics_pooling,
 };
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -46,6 +47,25 @@ fn linear(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
             });
         });
     }
+    // Queries, keys and values of rows that are normalised first.
+    let (rows, width) = (500, 384);
+    let x = values(rows * width);
+    let norm = LayerNorm::new(values(width), values(width), 1e-5)?;
+    let linear = Linear::pack([width; 2], level, &vec![0.01; width], &values(width))?;
+    let mut outs = [(); 3].map(|()| vec![0.0; rows * width]);
+    let mut scratch = Scratch::default();
+    group.throughput(Throughput::Elements((3 * rows * width * width) as u64));
+    group.bench_function("norm_and_3_linear_500x384x384", |bencher| {
+        bencher.iter(|| {
+            let layers = outs.iter_mut().map(|out| Layer {
+                linear: &linear,
+                activation: Activation::Identity,
+                sum: Sum::None,
+                out,
+            });
+            apply_layers(isa, Rows::new(black_box(&x), width)?, Some(&norm), layers, &mut scratch)
+        });
+    });
     let (rows, inputs, outputs) = (250, 512, 384);
     let x = values(rows * inputs);
     let weight = |input, output| f32::from(level(input, output)) / 100.0;
@@ -101,7 +121,7 @@ fn attention(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// Layer norm, and the log-mel spectra of 16 frames.
+/// Layer norm, statistics, a table that is added, and the log-mel spectra of 16 frames.
 fn rows_and_frames(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     let (rows, width) = (500, 384);
     let x = values(rows * width);
@@ -113,6 +133,23 @@ fn rows_and_frames(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
             out.copy_from_slice(black_box(&x));
             norm.apply(isa, &mut out)
         });
+    });
+
+    let weights = vec![1.0 / 250.0; 250];
+    let mut statistics = vec![0.0; 2 * width];
+    group.throughput(Throughput::Elements((weights.len() * width) as u64));
+    group.bench_function("statistics_pooling_250x384", |bencher| {
+        bencher.iter(|| {
+            let x = black_box(&x[..weights.len() * width]);
+            statistics_pooling(isa, x, &weights, 1e-5, &mut statistics)
+        });
+    });
+
+    let levels = (0..rows * width).map(|i| level(i, 0)).collect();
+    let table = Table::new(levels, vec![0.01; rows])?;
+    group.throughput(Throughput::Elements((rows * width) as u64));
+    group.bench_function("table_500x384", |bencher| {
+        bencher.iter(|| black_box(&table).unfold(isa, Sum::Residual, &mut out));
     });
 
     // Bands of five bins at equal distances: of whisper's 80 most are narrower.

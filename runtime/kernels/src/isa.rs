@@ -8,7 +8,11 @@ use crate::simd::Kernel;
 use crate::simd::armv7_neon::ArmNeon;
 use crate::simd::portable::Portable;
 #[cfg(target_arch = "x86_64")]
-use crate::simd::{avx2::Avx2, avx512::Avx512};
+use crate::simd::{
+    avx_vnni::Vnni,
+    avx2::{Avx2, Signs},
+    avx512::Avx512,
+};
 #[cfg(target_arch = "aarch64")]
 use crate::simd::{
     neon::{Long, Neon},
@@ -23,6 +27,8 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX2, FMA and AVX-VNNI.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
     /// 32-bit ARM with NEON, on Linux.
@@ -35,8 +41,15 @@ pub enum Isa {
 
 impl Isa {
     /// All paths, the slowest first.
-    pub const ALL: [Self; 6] =
-        [Self::Portable, Self::Avx2, Self::Avx512Vnni, Self::Armv7Neon, Self::Neon, Self::NeonDot];
+    pub const ALL: [Self; 7] = [
+        Self::Portable,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Armv7Neon,
+        Self::Neon,
+        Self::NeonDot,
+    ];
 
     /// The fastest path that this machine has.
     #[must_use]
@@ -50,11 +63,13 @@ impl Isa {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Avx2::detect().is_some(),
+            Self::Avx2 => Avx2::<Signs>::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Avx2::<Vnni>::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512Vnni => false,
+            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni => false,
             #[cfg(all(target_arch = "arm", target_os = "linux"))]
             Self::Armv7Neon => Portable::<ArmNeon>::detect().is_some(),
             #[cfg(not(all(target_arch = "arm", target_os = "linux")))]
@@ -68,12 +83,13 @@ impl Isa {
         }
     }
 
-    /// Its name: `portable`, `avx2`, `avx512-vnni`, `armv7-neon`, `neon`, `neon-dot`.
+    /// Its name: `portable`, `avx2`, `avx-vnni`, `avx512-vnni`, `armv7-neon`, `neon`, `neon-dot`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Armv7Neon => "armv7-neon",
             Self::Neon => "neon",
@@ -91,8 +107,14 @@ impl Isa {
                 }
             }
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => {
+                if let Some(simd) = Avx2::<Vnni>::detect() {
+                    return simd.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
-                if let Some(simd) = Avx2::detect() {
+                if let Some(simd) = Avx2::<Signs>::detect() {
                     return simd.run(kernel);
                 }
             }

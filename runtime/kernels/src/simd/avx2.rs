@@ -1,14 +1,15 @@
-//! AVX2 with FMA: a vector is two registers. `vpmaddubsw` multiplies 32 pairs of bytes and adds them up by twos, one side
-//! without a sign: the weight gives its sign to the row's level first. Levels of at most 127 never overflow the 16 bits.
+//! AVX2 with FMA: a vector is two registers. How bytes are multiplied depends on the processor and is a parameter: [`Signs`] with
+//! what all have.
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
-    _mm_loadl_epi64, _mm_packs_epi16, _mm_packs_epi32, _mm_storeu_si128, _mm256_abs_epi8,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castsi256_ps,
-    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
-    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_max_ps,
-    _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_permute4x64_epi64,
+    _mm_add_epi8, _mm_loadl_epi64, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi8,
+    _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps,
+    _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_max_ps, _mm256_min_ps,
+    _mm256_movemask_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_permute4x64_epi64,
     _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
     _mm256_sign_epi8, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32,
     _mm256_sub_ps,
@@ -16,14 +17,31 @@ use std::arch::x86_64::{
 
 use super::{Kernel, LANES, Simd, of_pair};
 
-/// The proof that this machine has AVX2 and FMA.
+/// AVX2 and FMA, and how they multiply bytes. A value is the proof that this machine has the instructions of both.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<P>(pub(super) P);
 
-impl Avx2 {
+/// What of [`Simd`] depends on the multiplication of bytes, by the same names.
+pub(crate) trait Products: Copy {
+    type Weights: Copy;
+
+    const OFFSET: i32;
+    const ROWS: usize;
+
+    fn weights(self, levels: [__m256i; 2]) -> Self::Weights;
+    /// The row's levels are in every lane.
+    fn dot(self, sums: [__m256i; 2], row: __m256i, weights: Self::Weights) -> [__m256i; 2];
+}
+
+/// `vpmaddubsw` multiplies 32 pairs of bytes and adds them up by twos, one side without a sign: the weight gives its sign to the
+/// row's level first. Levels of at most 127 never overflow the 16 bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Signs(());
+
+impl Avx2<Signs> {
     pub(crate) fn detect() -> Option<Self> {
         (std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"))
-            .then_some(Self(()))
+            .then_some(Self(Signs(())))
     }
 
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
@@ -33,7 +51,7 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn with_features<K: Kernel>(simd: Avx2, kernel: K) {
+fn with_features<K: Kernel>(simd: Avx2<Signs>, kernel: K) {
     kernel.run(simd);
 }
 
@@ -55,15 +73,16 @@ macro_rules! both {
     };
 }
 
-impl Simd for Avx2 {
+pub(super) use both;
+
+impl<P: Products> Simd for Avx2<P> {
     type F = [__m256; 2];
     type Sums = [__m256i; 2];
-    /// The levels, and their magnitudes.
-    type Weights = [[__m256i; 2]; 2];
+    type Weights = P::Weights;
     type Pairs = [__m256i; 2];
 
-    const OFFSET: i32 = 0;
-    const ROWS: usize = 4;
+    const OFFSET: i32 = P::OFFSET;
+    const ROWS: usize = P::ROWS;
     const PANELS: usize = 1;
 
     #[inline(always)]
@@ -169,8 +188,13 @@ impl Simd for Avx2 {
         let words = both!(|i| _mm_packs_epi32(low[i], high[i]));
         // SAFETY: `self` proves that the machine has the feature.
         let bytes = unsafe { _mm_packs_epi16(words[0], words[1]) };
+        let [offset, ..] = P::OFFSET.to_le_bytes();
+        // SAFETY: as above.
+        let offsets = unsafe { _mm_set1_epi8(offset.cast_signed()) };
+        // SAFETY: as above.
+        let stored = unsafe { _mm_add_epi8(bytes, offsets) };
         // SAFETY: `self` proves the feature; the array has room for the 16 bytes that are written.
-        unsafe { _mm_storeu_si128(levels.as_mut_ptr().cast::<__m128i>(), bytes) }
+        unsafe { _mm_storeu_si128(levels.as_mut_ptr().cast::<__m128i>(), stored) }
     }
 
     #[inline(always)]
@@ -192,19 +216,19 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
         let halves = halves(levels);
-        let levels = both!(|i| _mm256_loadu_si256(halves[i].as_ptr().cast::<__m256i>()));
-        [levels, both!(|i| _mm256_abs_epi8(levels[i]))]
+        self.0.weights(both!(|i| _mm256_loadu_si256(halves[i].as_ptr().cast::<__m256i>())))
     }
 
     #[inline(always)]
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums {
-        let [levels, magnitudes] = weights;
-        let row = both!(|_i| _mm256_set1_epi32(i32::from_le_bytes(row)));
-        let signed = both!(|i| _mm256_sign_epi8(row[i], levels[i]));
-        let pairs = both!(|i| _mm256_maddubs_epi16(magnitudes[i], signed[i]));
-        let ones = both!(|_i| _mm256_set1_epi16(1));
-        let fours = both!(|i| _mm256_madd_epi16(pairs[i], ones[i]));
-        both!(|i| _mm256_add_epi32(sums[i], fours[i]))
+        // SAFETY: `self` proves that the machine has the feature.
+        let row = unsafe { _mm256_set1_epi32(i32::from_le_bytes(row)) };
+        self.0.dot(sums, row, weights)
+    }
+
+    #[inline(always)]
+    fn less(self, sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        both!(|i| _mm256_sub_epi32(sums[i], others[i]))
     }
 
     #[inline(always)]
@@ -226,6 +250,29 @@ impl Simd for Avx2 {
         let corrections = both!(|i| _mm256_loadu_si256(halves[i].as_ptr().cast::<__m256i>()));
         let sums = both!(|i| _mm256_sub_epi32(sums[i], corrections[i]));
         both!(|i| _mm256_cvtepi32_ps(sums[i]))
+    }
+}
+
+impl Products for Signs {
+    /// The levels, and their magnitudes.
+    type Weights = [[__m256i; 2]; 2];
+
+    const OFFSET: i32 = 0;
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    fn weights(self, levels: [__m256i; 2]) -> Self::Weights {
+        [levels, both!(|i| _mm256_abs_epi8(levels[i]))]
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: [__m256i; 2], row: __m256i, weights: Self::Weights) -> [__m256i; 2] {
+        let [levels, magnitudes] = weights;
+        let signed = both!(|i| _mm256_sign_epi8(row, levels[i]));
+        let pairs = both!(|i| _mm256_maddubs_epi16(magnitudes[i], signed[i]));
+        let ones = both!(|_i| _mm256_set1_epi16(1));
+        let fours = both!(|i| _mm256_madd_epi16(pairs[i], ones[i]));
+        both!(|i| _mm256_add_epi32(sums[i], fours[i]))
     }
 }
 
