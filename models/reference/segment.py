@@ -64,7 +64,7 @@ def segment(samples: np.ndarray, config: SegmentConfig) -> list[tuple[int, int]]
 
     def close(end):
         nonlocal start, closed, voiced
-        if voiced >= frames["min_speech_s"]:
+        if end > start and voiced >= frames["min_speech_s"]:
             spans.append((start * config.frame, min(end * config.frame, len(samples))))
         closed, start, voiced = end, None, 0
 

@@ -217,7 +217,8 @@ impl Segmenter {
         let open = mem::take(&mut self.open).unwrap_or_default();
         // The segment lies in the buffer, so that its length is below `limits.max`.
         let frames = usize::try_from(end - self.base).unwrap_or(usize::MAX).min(self.frames.len());
-        if open.voiced >= self.limits.min_speech {
+        // Behind a cut there may be nothing yet when a pause closes what it opened.
+        if frames > 0 && open.voiced >= self.limits.min_speech {
             let start = self.start();
             let samples = &self.samples[..self.samples.len().min(frames * self.limits.frame)];
             let end = start + samples.len() as u64;

@@ -83,7 +83,7 @@ fn oracle(config: &Segmentation, samples: &[f32]) -> Vec<(u64, u64)> {
     let (mut spans, mut closed, mut start, mut last, mut voiced) =
         (Vec::new(), 0_i64, None, 0_i64, 0_i64);
     let mut close = |end: i64, start: i64, voiced: i64| {
-        if voiced >= frames(config.min_speech_s) {
+        if end > start && voiced >= frames(config.min_speech_s) {
             let sample =
                 |frame: i64| (frame as u64 * config.frame as u64).min(samples.len() as u64);
             spans.push((sample(start), sample(end)));
@@ -248,6 +248,24 @@ fn samples_that_are_no_numbers_do_not_panic() {
         segmenter.push(&vec![value; 500_000], |_| Ok(())).unwrap();
         segmenter.finish(|_| Ok(())).unwrap();
     }
+}
+
+/// A pause that was long enough before a cut, without padding and without a minimum of speech.
+#[test]
+fn a_pause_right_behind_a_cut_closes_no_empty_segment() {
+    let segmentation = Segmentation {
+        min_s: 0.0,
+        max_s: 0.5,
+        search_s: 0.29,
+        pause_s: 0.3,
+        long_pause_s: 0.25,
+        padding_s: 0.0,
+        min_speech_s: 0.0,
+        ..shipped()
+    };
+    let samples = recording(&[(11_368, 0.3), (3840, 0.1)]);
+    let found = pieces(&segmentation, &samples, &[1]);
+    assert!(found.iter().all(|&(start, end, _)| start < end), "{found:?}");
 }
 
 fn settings() -> impl Strategy<Value = Segmentation> {
