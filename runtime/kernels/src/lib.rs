@@ -27,6 +27,7 @@ mod simd;
 mod statistics;
 mod table;
 mod word_linear;
+mod words;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionInputs, masked_below};
@@ -48,7 +49,7 @@ pub struct Scratch {
     rows: Vec<f32>,
     steps: Vec<f32>,
     attention: attention::Working,
-    words: word_linear::Words,
+    words: words::Words,
 }
 
 impl Scratch {

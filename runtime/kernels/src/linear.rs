@@ -91,9 +91,7 @@ impl Linear {
             return Err(ShapeError { what: "inputs", found: inputs, expected: MOST_INPUTS });
         }
         ShapeError::check("scales", scales.len(), outputs)?;
-        if !bias.is_empty() {
-            ShapeError::check("bias", bias.len(), outputs)?;
-        }
+        let bias = panelled_bias(bias, outputs)?;
         let panels = outputs.div_ceil(LANES);
         let mut levels = Vec::with_capacity(panels * LANES * inputs.next_multiple_of(4));
         let mut sums = Vec::with_capacity(panels);
@@ -112,14 +110,7 @@ impl Linear {
             }
             sums.push(sum);
         }
-        Ok(Self {
-            inputs,
-            outputs,
-            levels,
-            scales: panelled(scales, panels),
-            bias: panelled(bias, panels),
-            sums,
-        })
+        Ok(Self { inputs, outputs, levels, scales: panelled(scales, panels), bias, sums })
     }
 
     /// Values of a row that goes in.
@@ -206,7 +197,15 @@ fn multiply_all(
     isa.run(Apply { rows, norm, products, levels });
 }
 
-pub(crate) fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
+/// The bias of each output, or zeros where there is none, in panels.
+pub(crate) fn panelled_bias(bias: &[f32], outputs: usize) -> Result<Vec<[f32; LANES]>, ShapeError> {
+    if !bias.is_empty() {
+        ShapeError::check("bias", bias.len(), outputs)?;
+    }
+    Ok(panelled(bias, outputs.div_ceil(LANES)))
+}
+
+fn panelled(values: &[f32], panels: usize) -> Vec<[f32; LANES]> {
     let value = |i| values.get(i).copied().unwrap_or(0.0);
     (0..panels).map(|panel| std::array::from_fn(|lane| value(panel * LANES + lane))).collect()
 }

@@ -150,6 +150,16 @@ pub(crate) trait Simd: Copy {
         fold(self.lanes(v), |a, b| a + b)
     }
 
+    /// The largest of what [`Simd::max_magnitude`] gave, in its order: as bits, so that NaN wins.
+    #[inline(always)]
+    fn largest_magnitude(self, v: Self::F) -> f32 {
+        let mut bits = 0;
+        for lane in self.lanes(v) {
+            bits = lane.to_bits().max(bits);
+        }
+        f32::from_bits(bits)
+    }
+
     /// The largest lane, no lane being NaN.
     #[inline(always)]
     fn largest(self, v: Self::F) -> f32 {

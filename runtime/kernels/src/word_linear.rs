@@ -8,13 +8,12 @@ use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
-use crate::linear::{Rows, panelled};
+use crate::levels::tile_rows;
+use crate::linear::{Rows, panelled_bias};
 use crate::output::{Output, Sum};
-use crate::simd::portable::ROUNDER;
 use crate::simd::{Kernel, LANES, Simd, for_rows};
+use crate::words::{Words, factor_and_scale, level};
 
-/// The largest level.
-const LEVELS: f32 = 2047.0;
 /// Pairs of inputs whose products have room in a sum of 32 bits: 512 * 2047 * 2047 < 2^31.
 const BLOCK: usize = 256;
 
@@ -31,35 +30,6 @@ pub struct WordLinear {
     bias: Vec<[f32; LANES]>,
 }
 
-/// Working memory: rows as levels.
-#[derive(Debug, Default)]
-pub(crate) struct Words {
-    /// Row after row, each in pairs, zeros behind its last.
-    levels: Vec<[i16; 2]>,
-    /// What a level of each row is worth.
-    scales: Vec<f32>,
-}
-
-impl Words {
-    pub(crate) fn bytes(&self) -> usize {
-        4 * (self.levels.capacity() + self.scales.capacity())
-    }
-}
-
-/// By what values of at most `largest` in magnitude are multiplied to become levels, and what a level is worth: 0 for zeros,
-/// NaN for what is not a number.
-#[inline(always)]
-pub(crate) fn factor_and_scale(largest: f32) -> (f32, f32) {
-    let level = largest / LEVELS;
-    if !largest.is_finite() {
-        (0.0, f32::NAN)
-    } else if !level.recip().is_finite() {
-        (0.0, 0.0)
-    } else {
-        (level.recip(), level)
-    }
-}
-
 impl WordLinear {
     /// Packs the weights `weight(input, output)`; `bias` has one value an output, or none at all.
     ///
@@ -70,10 +40,8 @@ impl WordLinear {
         weight: impl Fn(usize, usize) -> f32,
         bias: &[f32],
     ) -> Result<Self, ShapeError> {
-        if !bias.is_empty() {
-            ShapeError::check("bias", bias.len(), outputs)?;
-        }
-        let panels = outputs.div_ceil(LANES);
+        let bias = panelled_bias(bias, outputs)?;
+        let panels = bias.len();
         let steps = inputs.div_ceil(2);
         let mut levels = vec![[0; 2 * LANES]; panels * steps];
         let mut scales = vec![[0.0; LANES]; panels];
@@ -89,7 +57,7 @@ impl WordLinear {
                     level(weight(input, output) * factor);
             }
         }
-        Ok(Self { inputs, outputs, levels, scales, bias: panelled(bias, panels) })
+        Ok(Self { inputs, outputs, levels, scales, bias })
     }
 
     /// Values of a row that goes in.
@@ -131,12 +99,6 @@ impl WordLinear {
     }
 }
 
-/// The whole number next to a value that [`LEVELS`] bounds, halves to even.
-fn level(value: f32) -> i16 {
-    let [low, high, ..] = (value + ROUNDER).to_bits().to_le_bytes();
-    i16::from_le_bytes([low, high])
-}
-
 struct Apply<'a> {
     linear: &'a WordLinear,
     rows: Rows<'a>,
@@ -147,7 +109,7 @@ struct Apply<'a> {
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        self.quantise(simd);
+        self.words.quantise(simd, self.rows);
         let panels = self.linear.bias.len();
         let mut panel = 0;
         while panel < panels {
@@ -164,40 +126,12 @@ impl Kernel for Apply<'_> {
 }
 
 impl Apply<'_> {
-    #[inline(always)]
-    fn quantise<S: Simd>(&mut self, simd: S) {
-        let Words { levels, scales } = &mut *self.words;
-        // Whole vectors are written.
-        let width = self.rows.width.next_multiple_of(LANES) / 2;
-        levels.resize(self.rows.count * width, [0; 2]);
-        scales.clear();
-        for (r, places) in levels.chunks_exact_mut(width.max(1)).enumerate() {
-            let row = self.rows.row(r);
-            let mut largest = simd.splat(0.0);
-            for values in row.chunks(LANES) {
-                largest = simd.max_magnitude(largest, simd.load_first(values));
-            }
-            let mut bits = 0;
-            for lane in simd.lanes(largest) {
-                bits = lane.to_bits().max(bits);
-            }
-            let (factor, scale) = factor_and_scale(f32::from_bits(bits));
-            scales.push(scale);
-            let factor = simd.splat(factor);
-            let (words, _) = places.as_flattened_mut().as_chunks_mut();
-            for (words, values) in words.iter_mut().zip(row.chunks(LANES)) {
-                simd.store_words(simd.mul(simd.load_first(values), factor), words);
-            }
-        }
-        scales.resize(self.rows.count, 0.0); // those of rows without values
-    }
-
     /// All rows times `C` panels.
     #[inline(always)]
     fn panels<S: Simd, const C: usize>(&mut self, simd: S, panel: usize) {
         let mut row = 0;
         while row < self.rows.count {
-            let count = crate::levels::tile_rows::<S>(self.rows.count - row);
+            let count = tile_rows::<S>(self.rows.count - row);
             for_rows!(S, count, |R| self.tile::<S, R, C>(simd, row, panel));
             row += count;
         }

@@ -3,7 +3,7 @@
 use crate::levels::{Rounding, RowScale};
 use crate::linear::Rows;
 use crate::simd::{LANES, Simd};
-use crate::word_linear::factor_and_scale;
+use crate::words::factor_and_scale;
 
 /// The keys that count, in panels of 16, and their values, in panels of 16 columns.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use crate::simd::{LANES, Simd, in_pairs};
 
 /// Values beyond so many times the root mean square of their row are cut.
 const CUT: f32 = 6.0;
+
 /// How one row is rounded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowScale {
@@ -45,9 +46,7 @@ impl RowScale {
         let [a, b, c, d] = largest;
         let largest = simd.max_magnitude(simd.max_magnitude(a, b), simd.max_magnitude(c, d));
         let squares = in_pairs(simd, squares);
-        // Folded as bits, so that NaN wins here too.
-        let bits = |bits: u32, lane: &f32| bits.max(lane.to_bits());
-        let largest = f32::from_bits(simd.lanes(largest).iter().fold(0, bits));
+        let largest = simd.largest_magnitude(largest);
         if !largest.is_finite() {
             return Self { level: f32::NAN, fine_level: 0.0, factor: 0.0, cut: f32::INFINITY };
         }

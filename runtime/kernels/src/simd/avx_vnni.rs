@@ -4,7 +4,7 @@
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32};
 
 use super::Kernel;
-use super::avx2::{Avx2, Products, both};
+use super::avx2::{Avx2, Products, Signs, both};
 
 /// Dot products of four bytes each.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +12,8 @@ pub(crate) struct Vnni(());
 
 impl Avx2<Vnni> {
     pub(crate) fn detect() -> Option<Self> {
-        (std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("fma")
-            && std::arch::is_x86_feature_detected!("avxvnni"))
-        .then_some(Self(Vnni(())))
+        Avx2::<Signs>::detect()?;
+        std::arch::is_x86_feature_detected!("avxvnni").then_some(Self(Vnni(())))
     }
 
     pub(crate) fn run<K: Kernel>(self, kernel: K) {

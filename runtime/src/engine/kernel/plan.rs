@@ -52,14 +52,12 @@ impl KernelOp {
             .filter(|shapes| self.padding.is_none() || shapes.iter().all(|shape| shape.len() == 2))
             .with_context(|| format!("{name}: found inputs of shapes {inputs:?}, which do not fit"))
     }
-}
 
-impl KernelOp {
-    /// Computes the first `rows` rows of `outs`.
+    /// Computes the first `rows` of `all` rows of `outs`.
     fn run(
         &self,
         inputs: &[&[f32]],
-        rows: usize,
+        [rows, all]: [usize; 2],
         shapes: &[Vec<usize>],
         outs: &mut [Tensor],
     ) -> TractResult<()> {
@@ -72,13 +70,8 @@ impl KernelOp {
             let width = shape.last().copied().unwrap_or(1);
             places.push(&mut out.as_slice_mut::<f32>()?[..rows * width]);
         }
-        Ok(self.kernel.run(self.isa, inputs, all_rows(shapes), &mut places)?)
+        Ok(self.kernel.run(self.isa, inputs, all, &mut places)?)
     }
-}
-
-/// Rows of the outputs, of which all have as many.
-fn all_rows(shapes: &[Vec<usize>]) -> usize {
-    shapes.first().map_or(0, |shape| shape.iter().rev().skip(1).product())
 }
 
 impl Op for KernelOp {
@@ -115,7 +108,8 @@ impl EvalOp for KernelOp {
             .collect::<TractResult<TVec<_>>>()?;
         let slices =
             plain.iter().map(|input| input.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
-        let all = all_rows(&out_shapes);
+        // All outputs have as many.
+        let all = out_shapes.first().map_or(0, |shape| shape.iter().rev().skip(1).product());
         let rows = match self.padding {
             Some(padding) => padding.rows(slices[own]).min(all),
             None => all,
@@ -131,7 +125,7 @@ impl EvalOp for KernelOp {
                 _ => values,
             })
             .collect();
-        self.run(&firsts, rows, &out_shapes, &mut outs)?;
+        self.run(&firsts, [rows, all], &out_shapes, &mut outs)?;
         Ok(outs.into_iter().map(Tensor::into_tvalue).collect())
     }
 }

@@ -143,39 +143,40 @@ impl<'a> Nodes<'a> {
                 }
             }
         }
-        let i = self.graph.node.len();
-        for input in &inputs {
-            self.takers.entry(input.clone()).or_default().push(i);
-        }
-        for output in &outputs {
-            self.givers.insert(output.clone(), i);
-        }
-        self.removed.push(false);
-        self.graph.node.push(NodeProto {
+        self.push(NodeProto {
             name: format!("{PREFIX}{}", outputs.join(", ")),
             op_type: OPERATION.to_owned(),
             domain: "hilbert".to_owned(),
             input: inputs,
             output: outputs,
             ..NodeProto::default()
-        });
+        })
+    }
+
+    /// Takes in a node and returns its number.
+    fn push(&mut self, node: NodeProto) -> usize {
+        let i = self.graph.node.len();
+        for input in &node.input {
+            self.takers.entry(input.clone()).or_default().push(i);
+        }
+        for output in &node.output {
+            self.givers.insert(output.clone(), i);
+        }
+        self.removed.push(false);
+        self.graph.node.push(node);
         i
     }
 
     /// The name of `value` as numbers of another type.
     pub(super) fn cast(&mut self, value: &str, to: DataType) -> String {
         let output = format!("{value} as {}", to.as_str_name());
-        let i = self.graph.node.len();
-        self.takers.entry(value.to_owned()).or_default().push(i);
-        self.givers.insert(output.clone(), i);
-        self.removed.push(false);
         let attribute = AttributeProto {
             name: "to".to_owned(),
             r#type: AttributeType::Int as i32,
             i: to as i64,
             ..AttributeProto::default()
         };
-        self.graph.node.push(NodeProto {
+        self.push(NodeProto {
             name: output.clone(),
             op_type: "Cast".to_owned(),
             input: vec![value.to_owned()],
