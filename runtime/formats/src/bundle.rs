@@ -1,6 +1,7 @@
 //! A bundle: `manifest.json` and the files that it lists, in a folder, in an archive or embedded in the program.
 
 mod archive;
+mod content;
 mod store;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use self::archive::Archive;
+pub use self::content::{Content, Records};
 use self::store::Store;
 use crate::error::{Error, ErrorKind, FileProblem, Result};
 use crate::manifest::{FileEntry, MAX_MANIFEST_BYTES, Manifest};
@@ -160,18 +162,27 @@ impl Bundle {
     /// # Errors
     /// [`ErrorKind::Bundle`] if it is not listed or missing, cannot be read, or is not what the manifest says.
     pub fn read(&self, name: &str) -> Result<Cow<'static, [u8]>> {
+        self.read_content(name).map(Content::into_bytes)
+    }
+
+    /// Reads the file `name` as [`Bundle::read`] does; parts of it can be read again without holding it all.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`].
+    pub fn read_content(&self, name: &str) -> Result<Content> {
         let error = |problem| self.error(name, problem);
         let entry = self.entry(name).ok_or_else(|| error(FileProblem::NotListed))?;
         let found = self.store.size(name).map_err(error)?;
         if found != entry.bytes {
             return Err(self.wrong_size(entry, found));
         }
-        let bytes = self.store.read(name, entry.bytes).map_err(error)?;
+        let (bytes, origin) = self.store.read_with_origin(name, entry.bytes).map_err(error)?;
         // It may have changed since its size was asked for.
         if bytes.len() as u64 != entry.bytes {
             return Err(self.wrong_size(entry, bytes.len() as u64));
         }
-        self.with_sha256(name, bytes, &entry.sha256)
+        let bytes = self.with_sha256(name, bytes, &entry.sha256)?;
+        Ok(Content { name: self.store.shown(name), bytes, origin })
     }
 
     /// Reads `manifest.json` as it is stored, which is what a signature is of.

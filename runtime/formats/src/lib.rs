@@ -14,6 +14,7 @@ pub mod escape;
 mod input;
 mod magic;
 pub mod manifest;
+pub mod onnx;
 pub mod signature;
 pub mod taps;
 pub mod transcript;

@@ -198,3 +198,54 @@ fn embedded_files_are_held_against_the_manifest() {
     let error = Bundle::from_files(&files).unwrap().read("join.onnx").unwrap_err();
     assert!(error.to_string().starts_with("bundle file join.onnx: found SHA-256 "), "{error}");
 }
+
+#[test]
+fn records_are_read_again_wherever_a_bundle_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bundle(folder.path());
+    let owned = embedded().into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+    // "content of join.onnx" has four records of five bytes; of the last three bytes none is whole.
+    let places = [
+        (Bundle::open(folder.path()).unwrap(), cfg!(unix)),
+        (Bundle::from_files(&embedded()).unwrap(), true),
+        (Bundle::from_owned(owned.collect()).unwrap(), false),
+    ];
+    for (bundle, is_in_place) in places {
+        let content = bundle.read_content("join.onnx").unwrap();
+        let records = content.records(5..18, 5);
+        assert_eq!((records.count(), records.length()), (2, 5), "{records:?}");
+        let mut buffer = [0; 5];
+        assert_eq!(records.read(1, &mut buffer).unwrap(), &content.bytes()[10..15]);
+        assert_eq!(records.read(0, &mut buffer).unwrap(), &content.bytes()[5..10]);
+        assert_eq!(records.heap_bytes() < 10 || is_in_place, is_in_place, "{records:?}");
+        for (i, length) in [(2, 5), (0, 4)] {
+            assert_eq!(records.read(i, &mut vec![0; length]).unwrap_err().code(), 6);
+        }
+        assert_eq!(content.records(15..30, 5).count(), 0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_changed_while_it_is_in_use_is_an_error_and_one_that_is_replaced_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bundle(folder.path());
+    let bundle = Bundle::open(folder.path()).unwrap();
+    let records = bundle.read_content("join.onnx").unwrap().records(0..20, 5);
+    let path = folder.path().join("join.onnx");
+    let mut other = content("join.onnx");
+    other[7] ^= 1;
+    fs::write(folder.path().join("new"), &other).unwrap();
+    fs::rename(folder.path().join("new"), &path).unwrap();
+    let mut buffer = [0; 5];
+    assert_eq!(records.read(1, &mut buffer).unwrap(), &content("join.onnx")[5..10]);
+    write_bundle(folder.path());
+    let records = bundle.read_content("join.onnx").unwrap().records(0..20, 5);
+    fs::write(&path, &other).unwrap();
+    assert_eq!(records.read(0, &mut buffer).unwrap(), b"conte");
+    let error = records.read(1, &mut buffer).unwrap_err();
+    let expected = "bundle file join.onnx: found other bytes than when the bundle was opened, expected the same";
+    assert_eq!(message(folder.path(), &error), expected);
+    fs::write(&path, "short").unwrap();
+    assert_eq!(records.read(1, &mut buffer).unwrap_err().code(), 3);
+}

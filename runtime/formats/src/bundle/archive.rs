@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::{Mutex, PoisonError};
 
+use super::content::Origin;
 use super::read_at_most;
 use crate::bundle::MANIFEST;
 use crate::error::{ErrorKind, FileProblem, Result, file_name};
@@ -71,17 +72,23 @@ impl Archive {
         self.entry(name).map(|entry| entry.bytes)
     }
 
-    /// Reads at most one byte more than `limit`; nothing where there is no such file.
-    pub(super) fn read(&self, name: &str, limit: u64) -> io::Result<Cow<'static, [u8]>> {
-        let Some(entry) = self.entry(name) else { return Ok(Cow::default()) };
+    /// Reads at most one byte more than `limit`, and tells where it can be read again; nothing where there is no such file.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        limit: u64,
+    ) -> io::Result<(Cow<'static, [u8]>, Option<Origin>)> {
+        let Some(entry) = self.entry(name) else { return Ok((Cow::default(), None)) };
         match &self.content {
             Content::File(_, file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.seek(SeekFrom::Start(entry.at))?;
-                Ok(read_at_most((&mut *file).take(entry.bytes), entry.bytes, limit)?.into())
+                let bytes = read_at_most((&mut *file).take(entry.bytes), entry.bytes, limit)?;
+                let origin = Origin { file: file.try_clone()?.into(), start: entry.at };
+                Ok((bytes.into(), Some(origin)))
             }
-            Content::Memory(Cow::Borrowed(bytes)) => Ok(entry.of(bytes).into()),
-            Content::Memory(Cow::Owned(bytes)) => Ok(entry.of(bytes).to_vec().into()),
+            Content::Memory(Cow::Borrowed(bytes)) => Ok((entry.of(bytes).into(), None)),
+            Content::Memory(Cow::Owned(bytes)) => Ok((entry.of(bytes).to_vec().into(), None)),
         }
     }
 

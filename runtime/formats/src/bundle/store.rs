@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::content::Origin;
 use super::{bundle_error, read_at_most};
 use crate::error::{FileProblem, Result, file_name};
 
@@ -62,23 +63,33 @@ impl Store {
         name: &str,
         limit: u64,
     ) -> std::result::Result<Cow<'static, [u8]>, FileProblem> {
+        self.read_with_origin(name, limit).map(|(bytes, _)| bytes)
+    }
+
+    /// Reads a file of at most `limit` bytes, and tells where it can be read again.
+    pub(super) fn read_with_origin(
+        &self,
+        name: &str,
+        limit: u64,
+    ) -> std::result::Result<(Cow<'static, [u8]>, Option<Origin>), FileProblem> {
         let io = |cause| FileProblem::Io { cause };
         let size = self.size(name)?;
-        let bytes = match self {
+        let (bytes, origin): (Cow<'_, _>, _) = match self {
             Self::Folder(dir) => {
                 let file = File::open(dir.join(name)).map_err(io)?;
-                read_at_most(file, size, limit).map_err(io)?.into()
+                let bytes = read_at_most(&file, size, limit).map_err(io)?;
+                (bytes.into(), Some(Origin { file: file.into(), start: 0 }))
             }
             Self::Archive(archive) => archive.read(name, limit).map_err(io)?,
             Self::Memory(files) => {
                 let file = files.iter().find(|file| file.0 == name);
-                file.map(|file| file.1.clone()).unwrap_or_default()
+                (file.map(|file| file.1.clone()).unwrap_or_default(), None)
             }
         };
         if bytes.len() as u64 > limit {
             return Err(FileProblem::TooLarge { limit });
         }
-        Ok(bytes)
+        Ok((bytes, origin))
     }
 
     /// The file's path, or its name where it is in memory.

@@ -189,6 +189,9 @@ pub enum FileProblem {
         /// Of the manifest, hexadecimal.
         expected: String,
     },
+    /// It is no longer what it was when it was checked.
+    #[error("found other bytes than when the bundle was opened, expected the same")]
+    Changed,
     /// Its content is not what its format says.
     #[error("{}: found {}, expected {}", Escaped(at), Escaped(found), Escaped(expected))]
     Content {
