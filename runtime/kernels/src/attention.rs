@@ -9,13 +9,18 @@
 mod packed;
 mod tile;
 
+use std::ops::Range;
+
 use crate::Scratch;
+use crate::activation::Activation;
 use crate::attention::packed::Packed;
 use crate::attention::tile::{Gather, Gathered};
 use crate::error::ShapeError;
 use crate::isa::Isa;
+use crate::layer_norm::LayerNorm;
 use crate::levels::{Levels, MOST_INPUTS, Rounding};
-use crate::linear::Rows;
+use crate::linear::{Layer, Linear, Rows, apply_layers};
+use crate::output::Sum;
 use crate::simd::{Kernel, Simd, for_rows};
 
 /// A key whose bias is so much below the largest is left out: its weight is below e^-5000 unless scores are as large.
@@ -47,14 +52,31 @@ pub fn masked_below(bias: &[f32]) -> f32 {
     bias.iter().copied().fold(f32::NEG_INFINITY, f32::max) - MASKED
 }
 
-/// Working memory: of one head, and of one tile of its queries.
+/// Attention of rows to each other: queries, keys and values are linear layers of the same rows. Keys and values are held as levels
+/// alone, and never stand beside the queries in floats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelfAttention {
+    /// Normalises the rows first, where there is one.
+    pub norm: Option<LayerNorm>,
+    /// The layer of the queries, `[D, D]`.
+    pub query: Linear,
+    /// The layer of the keys, `[D, D]`.
+    pub key: Linear,
+    /// The layer of the values, `[D, D]`.
+    pub value: Linear,
+    /// What is done with them.
+    pub attention: Attention,
+}
+
+/// Working memory: the keys of all heads, and what one tile of the queries of a head needs.
 #[derive(Debug, Default)]
 pub(crate) struct Working {
     /// Numbers of the keys that are not masked.
     kept: Vec<usize>,
     /// Of the queries.
     levels: Levels,
-    packed: Packed,
+    /// Of each head.
+    packed: Vec<Packed>,
     gathered: Gathered,
 }
 
@@ -62,8 +84,20 @@ impl Working {
     pub(crate) fn bytes(&self) -> usize {
         size_of::<usize>() * self.kept.capacity()
             + self.levels.bytes()
-            + self.packed.bytes()
+            + self.packed.iter().map(Packed::bytes).sum::<usize>()
+            + size_of::<Packed>() * self.packed.capacity()
             + self.gathered.bytes()
+    }
+
+    /// Finds the keys that count.
+    fn keep(&mut self, bias: &[f32]) {
+        let masked = masked_below(bias);
+        // A bias that is no number is kept, so that it shows.
+        let is_kept = |(_, bias): &(usize, &f32)| {
+            !matches!(bias.partial_cmp(&&masked), Some(std::cmp::Ordering::Less))
+        };
+        self.kept.clear();
+        self.kept.extend(bias.iter().enumerate().filter(is_kept).map(|(i, _)| i));
     }
 }
 
@@ -93,47 +127,143 @@ impl Attention {
             return Err(ShapeError { what: "columns of a head", found, expected });
         }
         if !queries.is_empty() {
-            let (scale, working) = (self.scale, &mut scratch.attention);
-            isa.run(Apply { scale, inputs, width, head, queries, working });
+            let AttentionInputs { key, value, bias } = inputs;
+            let working = &mut scratch.attention;
+            working.keep(bias);
+            let shape = Shape { width, head };
+            isa.run(Pack { what: What::Keys(bias), rows: key, shape, working });
+            isa.run(Pack { what: What::Values, rows: value, shape, working });
+            isa.run(Attend { scale: self.scale, shape, queries, working });
         }
         Ok(())
     }
 }
 
-struct Apply<'a> {
-    scale: f32,
-    inputs: AttentionInputs<'a>,
+impl SelfAttention {
+    /// Values of a row.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.query.outputs()
+    }
+
+    /// Lets `rows` attend to those of them whose `bias` says so and writes `out`, `[rows, D]`. There is a bias of all rows that the given
+    /// ones are among.
+    ///
+    /// # Errors
+    /// Rows of another width than the norm and the layers take, layers of different widths or of one that the heads do not divide, slices of
+    /// another length than the rows ask for, a row that counts and is not given.
+    pub fn apply(
+        &self,
+        isa: Isa,
+        rows: Rows<'_>,
+        bias: &[f32],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ShapeError> {
+        let width = self.width();
+        let heads = self.attention.heads.max(1);
+        let head = width / heads;
+        ShapeError::check("width of all heads", head * heads, width)?;
+        ShapeError::check("width of the keys", self.key.outputs(), width)?;
+        ShapeError::check("width of the values", self.value.outputs(), width)?;
+        scratch.attention.keep(bias);
+        if let Some(&last) = scratch.attention.kept.last()
+            && last >= rows.count
+        {
+            let (found, expected) = (rows.count, last + 1);
+            return Err(ShapeError { what: "rows up to the last that counts", found, expected });
+        }
+        let shape = Shape { width, head };
+        let project = |linear, out: &mut [f32], scratch: &mut Scratch| {
+            let layer = Layer { linear, activation: Activation::Identity, sum: Sum::None, out };
+            apply_layers(isa, rows, self.norm.as_ref(), [layer], scratch)
+        };
+        // One after the other in the place of what comes out.
+        project(&self.key, out, scratch)?;
+        if out.is_empty() {
+            return Ok(());
+        }
+        let working = &mut scratch.attention;
+        isa.run(Pack { what: What::Keys(bias), rows: out, shape, working });
+        project(&self.value, out, scratch)?;
+        let working = &mut scratch.attention;
+        isa.run(Pack { what: What::Values, rows: out, shape, working });
+        project(&self.query, out, scratch)?;
+        let (scale, working) = (self.attention.scale, &mut scratch.attention);
+        isa.run(Attend { scale, shape, queries: out, working });
+        Ok(())
+    }
+}
+
+/// Values of a row, and those of one head.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
     width: usize,
     head: usize,
+}
+
+impl Shape {
+    /// The columns of each head.
+    #[inline(always)]
+    fn heads(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.width).step_by(self.head).map(move |first| first..first + self.head)
+    }
+}
+
+/// What is packed: keys with the bias of all of them, or values.
+enum What<'a> {
+    Keys(&'a [f32]),
+    Values,
+}
+
+/// Packs the keys or the values of all heads.
+struct Pack<'a> {
+    what: What<'a>,
+    rows: &'a [f32],
+    shape: Shape,
+    working: &'a mut Working,
+}
+
+impl Kernel for Pack<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { rows, shape, .. } = self;
+        let Working { kept, packed, .. } = self.working;
+        packed.resize_with(shape.width / shape.head, Packed::default);
+        for (columns, packed) in shape.heads().zip(packed) {
+            let rows = Rows::of_columns(rows, shape.width, columns);
+            match self.what {
+                What::Keys(bias) => {
+                    packed.bias(bias, kept);
+                    packed.keys(simd, rows, kept);
+                }
+                What::Values => packed.values(simd, rows, kept),
+            }
+        }
+    }
+}
+
+/// Lets all queries attend to what is packed.
+struct Attend<'a> {
+    scale: f32,
+    shape: Shape,
     /// Of the heads that are done the outputs.
     queries: &'a mut [f32],
     working: &'a mut Working,
 }
 
-impl Kernel for Apply<'_> {
+impl Kernel for Attend<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Working { kept, levels, packed, gathered } = self.working;
-        let AttentionInputs { key, value, bias } = self.inputs;
-        let masked = masked_below(bias);
-        // A bias that is no number is kept, so that it shows.
-        let is_kept = |(_, bias): &(usize, &f32)| {
-            !matches!(bias.partial_cmp(&&masked), Some(std::cmp::Ordering::Less))
-        };
-        kept.clear();
-        kept.extend(bias.iter().enumerate().filter(is_kept).map(|(i, _)| i));
-        packed.bias(bias, kept);
-        let (width, head) = (self.width, self.head);
-        for column in (0..width).step_by(head) {
-            let columns = column..column + head;
+        let Working { levels, packed, gathered, .. } = self.working;
+        let width = self.shape.width;
+        for (columns, packed) in self.shape.heads().zip(&*packed) {
             let queries = Rows::of_columns(self.queries, width, columns.clone());
             levels.quantise(simd, queries, None, Rounding::Once);
-            packed.keys(simd, Rows::of_columns(key, width, columns.clone()), kept);
-            packed.values(simd, Rows::of_columns(value, width, columns), kept);
             let mut gather = Gather { packed, gathered, scale: self.scale };
             for tile in levels.tiles::<S>(self.queries.len() / width) {
                 let rows = self.queries[tile.first * width..].chunks_exact_mut(width);
-                let rows = rows.map(|row| &mut row[column..column + head]);
+                let rows = rows.map(|row| &mut row[columns.clone()]);
                 let count = tile.scales.len();
                 for_rows!(S, count, |R| gather.tile::<S, R>(simd, tile, rows));
             }

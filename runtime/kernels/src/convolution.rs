@@ -1,10 +1,12 @@
 //! Convolution over time, as a linear layer over windows.
 
+use std::ops::Range;
+
 use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
-use crate::linear::{Linear, Rows};
+use crate::linear::{BLOCK_ROWS, Linear, Rows};
 use crate::output::Sum;
 
 /// A convolution of one group without dilation.
@@ -106,48 +108,143 @@ impl Convolution {
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
-        let frames = x.len() / self.inputs.max(1);
-        ShapeError::check("values of all frames", x.len(), frames * self.inputs)?;
-        let steps = self.steps(frames);
-        let count = steps.min(out.len() / self.outputs().max(1));
-        // The frames that the windows see, zeros around them.
-        let (width, before) = (self.window.inputs(), self.pads[0] * self.inputs);
-        let seen = (count.saturating_sub(1) * self.stride * self.inputs) + width;
-        let inside = before..seen.min(before + x.len()).max(before);
-        let mut rows = std::mem::take(&mut scratch.rows);
-        rows.resize(seen.max(before), 0.0);
-        rows[..before].fill(0.0);
-        rows[inside.end..].fill(0.0);
-        let places = &mut rows[inside];
-        match from {
-            Layout::Frames => places.copy_from_slice(&x[..places.len()]),
-            Layout::Channels => transpose(x, frames, places),
-        }
-        let stride = self.stride * self.inputs;
-        let windows = Rows { values: &rows, width, stride, count, among: steps };
-        let result = match to {
-            Layout::Frames => self.window.apply(isa, windows, activation, Sum::None, out, scratch),
-            Layout::Channels => {
-                let mut by_step = std::mem::take(&mut scratch.steps);
-                by_step.resize(count * self.outputs(), 0.0);
-                let fits = ShapeError::check("outputs of all steps", out.len(), by_step.len());
-                let result = fits.and_then(|()| {
-                    self.window.apply(isa, windows, activation, Sum::None, &mut by_step, scratch)
-                });
-                if result.is_ok() {
-                    transpose(&by_step, self.outputs(), out);
+        let frames = self.frames(x)?;
+        let count = self.steps(frames).min(out.len() / self.outputs().max(1));
+        ShapeError::check("outputs of all steps", out.len(), count * self.outputs())?;
+        let mut block = std::mem::take(&mut scratch.steps);
+        let mut result = Ok(());
+        for first in (0..count).step_by(BLOCK_ROWS) {
+            let steps = first..count.min(first + BLOCK_ROWS);
+            let places = steps.start * self.outputs()..steps.end * self.outputs();
+            result = result.and_then(|()| match to {
+                Layout::Frames => {
+                    self.apply_steps(isa, (x, from), steps, activation, &mut out[places], scratch)
                 }
-                scratch.steps = by_step;
-                result
+                Layout::Channels => {
+                    block.resize(places.len(), 0.0);
+                    self.apply_steps(isa, (x, from), steps, activation, &mut block, scratch)?;
+                    transpose(&block, self.outputs(), &mut out[first..], count);
+                    Ok(())
+                }
+            });
+        }
+        scratch.steps = block;
+        result
+    }
+
+    /// Applies it to `x` and writes the steps with these numbers to `out`, one behind the other.
+    ///
+    /// # Errors
+    /// Slices of another length, steps that are not there.
+    pub(crate) fn apply_steps(
+        &self,
+        isa: Isa,
+        (x, from): (&[f32], Layout),
+        steps: Range<usize>,
+        activation: Activation,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ShapeError> {
+        let frames = self.frames(x)?;
+        let all = self.steps(frames);
+        if steps.end > all {
+            return Err(ShapeError { what: "steps", found: steps.end, expected: all });
+        }
+        let seen = self.seen(&steps);
+        let inside = self.pads[0]..self.pads[0] + frames;
+        if from == Layout::Frames && inside.start <= seen.start && seen.end <= inside.end {
+            let first = (seen.start - inside.start) * self.inputs;
+            let rows = &x[first..first + seen.len() * self.inputs];
+            let rows = self.windows(rows, steps.len(), all);
+            return self.window.apply(isa, rows, activation, Sum::None, out, scratch);
+        }
+        let mut rows = std::mem::take(&mut scratch.rows);
+        rows.clear();
+        rows.resize(seen.len() * self.inputs, 0.0);
+        let there = seen.start.max(inside.start)..seen.end.min(inside.end);
+        if !there.is_empty() {
+            let place = (there.start - seen.start) * self.inputs;
+            let places = &mut rows[place..place + there.len() * self.inputs];
+            let first = there.start - inside.start;
+            match from {
+                Layout::Frames => {
+                    places.copy_from_slice(&x[first * self.inputs..][..there.len() * self.inputs]);
+                }
+                Layout::Channels => transpose_columns(x, frames, first, places),
             }
-        };
+        }
+        let windows = self.windows(&rows, steps.len(), all);
+        let result = self.window.apply(isa, windows, activation, Sum::None, out, scratch);
         scratch.rows = rows;
         result
     }
+
+    /// Applies `before` to `x`, which lies as `from` says, and this convolution to what it gives, of which some frames exist at a time;
+    /// writes all steps to `out`, one behind the other, or the first ones.
+    ///
+    /// # Errors
+    /// Convolutions that do not fit each other, slices of another length.
+    pub fn apply_after(
+        &self,
+        isa: Isa,
+        (before, between): (&Self, Activation),
+        (x, from): (&[f32], Layout),
+        activation: Activation,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ShapeError> {
+        ShapeError::check("channels between convolutions", before.outputs(), self.inputs)?;
+        let frames = before.steps(before.frames(x)?);
+        let all = self.steps(frames);
+        let count = all.min(out.len() / self.outputs().max(1));
+        ShapeError::check("outputs of all steps", out.len(), count * self.outputs())?;
+        let mut hidden = std::mem::take(&mut scratch.hidden);
+        let mut result = Ok(());
+        for first in (0..count).step_by(BLOCK_ROWS) {
+            let steps = first..count.min(first + BLOCK_ROWS);
+            let out = &mut out[steps.start * self.outputs()..steps.end * self.outputs()];
+            let seen = self.seen(&steps);
+            let there = seen.start.max(self.pads[0])..seen.end.min(self.pads[0] + frames);
+            hidden.clear();
+            hidden.resize(seen.len() * self.inputs, 0.0);
+            result = result.and_then(|()| {
+                if !there.is_empty() {
+                    let place = (there.start - seen.start) * self.inputs;
+                    let places = &mut hidden[place..place + there.len() * self.inputs];
+                    let steps = there.start - self.pads[0]..there.end - self.pads[0];
+                    before.apply_steps(isa, (x, from), steps, between, places, scratch)?;
+                }
+                let windows = self.windows(&hidden, steps.len(), all);
+                self.window.apply(isa, windows, activation, Sum::None, out, scratch)
+            });
+        }
+        scratch.hidden = hidden;
+        result
+    }
+
+    /// The frames that the windows of these steps see, counted from the first zero before all of them.
+    fn seen(&self, steps: &Range<usize>) -> Range<usize> {
+        let taps = self.window.inputs() / self.inputs.max(1);
+        let last = steps.end.max(steps.start + 1) - 1;
+        steps.start * self.stride..last * self.stride + taps
+    }
+
+    /// `count` windows of frames that lie one behind the other.
+    fn windows<'a>(&self, values: &'a [f32], count: usize, among: usize) -> Rows<'a> {
+        let (width, stride) = (self.window.inputs(), self.stride * self.inputs);
+        Rows { values, width, stride, count, among }
+    }
+
+    fn frames(&self, x: &[f32]) -> Result<usize, ShapeError> {
+        let frames = x.len() / self.inputs.max(1);
+        ShapeError::check("values of all frames", x.len(), frames * self.inputs)?;
+        Ok(frames)
+    }
 }
 
-/// `[rows, columns]` -> `[columns, rows]`, or the first columns alone, in blocks that stay in the nearest cache.
-fn transpose(x: &[f32], columns: usize, out: &mut [f32]) {
+/// `x` of rows of `columns` values; `out`, `[.., rows]`, takes the columns from number `first` on, one behind the other, in
+/// blocks that stay in the nearest cache.
+fn transpose_columns(x: &[f32], columns: usize, first: usize, out: &mut [f32]) {
     const BLOCK: usize = 16;
     let rows = x.len() / columns.max(1);
     let taken = out.len() / rows.max(1);
@@ -155,7 +252,22 @@ fn transpose(x: &[f32], columns: usize, out: &mut [f32]) {
         for column in (0..taken).step_by(BLOCK) {
             for c in column..taken.min(column + BLOCK) {
                 for r in row..rows.min(row + BLOCK) {
-                    out[c * rows + r] = x[r * columns + c];
+                    out[c * rows + r] = x[r * columns + first + c];
+                }
+            }
+        }
+    }
+}
+
+/// `x`, `[rows, columns]`, becomes as many columns of `out`, whose rows are `stride` values apart.
+fn transpose(x: &[f32], columns: usize, out: &mut [f32], stride: usize) {
+    const BLOCK: usize = 16;
+    let rows = x.len() / columns.max(1);
+    for row in (0..rows).step_by(BLOCK) {
+        for column in (0..columns).step_by(BLOCK) {
+            for c in column..columns.min(column + BLOCK) {
+                for r in row..rows.min(row + BLOCK) {
+                    out[c * stride + r] = x[r * columns + c];
                 }
             }
         }

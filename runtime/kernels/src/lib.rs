@@ -15,6 +15,7 @@ mod attention;
 mod convolution;
 mod error;
 mod exponential;
+mod feed_forward;
 mod fourier;
 mod isa;
 mod layer_norm;
@@ -30,16 +31,17 @@ mod word_linear;
 mod words;
 
 pub use activation::Activation;
-pub use attention::{Attention, AttentionInputs, masked_below};
+pub use attention::{Attention, AttentionInputs, SelfAttention, masked_below};
 pub use convolution::{Convolution, Layout};
 pub use error::ShapeError;
+pub use feed_forward::{Contraction, FeedForward};
 pub use isa::{Isa, UnknownIsa};
 pub use layer_norm::LayerNorm;
 pub use linear::{Layer, Linear, Rows, apply_layers};
 pub use log_mel::{FRAMES, LogMelFrames};
 pub use output::Sum;
 pub use statistics::{statistics_pooling, weighted_mean};
-pub use table::Table;
+pub use table::{Table, unfold_row};
 pub use word_linear::WordLinear;
 
 /// Working memory of the kernels, kept by the caller from call to call. It grows to what the largest call needs and no further.
@@ -48,6 +50,7 @@ pub struct Scratch {
     levels: levels::Levels,
     rows: Vec<f32>,
     steps: Vec<f32>,
+    hidden: Vec<f32>,
     attention: attention::Working,
     words: words::Words,
 }
@@ -57,7 +60,7 @@ impl Scratch {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.levels.bytes()
-            + 4 * (self.rows.capacity() + self.steps.capacity())
+            + 4 * (self.rows.capacity() + self.steps.capacity() + self.hidden.capacity())
             + self.attention.bytes()
             + self.words.bytes()
     }

@@ -11,6 +11,10 @@ use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_step
 use crate::output::{Output, Sum};
 use crate::simd::{Kernel, LANES, Simd, for_rows};
 
+/// Rows that are rounded and multiplied at a time, a multiple of every tile's: so working memory does not grow with the rows, and
+/// levels stay in a near cache.
+pub(crate) const BLOCK_ROWS: usize = 96;
+
 /// The weights of one layer, packed.
 ///
 /// `y[r, c] = activation(sum_i x[r, i] w[i, c] + bias[c]) + residual[r, c]`, the rows of `x` rounded as they come: to levels of a
@@ -68,6 +72,13 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     pub(crate) fn some(&self, first: usize, count: usize) -> Self {
         Self { values: &self.values[first * self.stride..], count, ..*self }
+    }
+
+    /// Numbers of the rows, [`BLOCK_ROWS`] at a time.
+    #[inline(always)]
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let count = self.count;
+        (0..count).step_by(BLOCK_ROWS).map(move |first| first..count.min(first + BLOCK_ROWS))
     }
 
     #[inline(always)]
@@ -221,9 +232,12 @@ impl Kernel for Apply<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let rounding = Rounding::of_rows(self.rows.among);
-        self.levels.quantise(simd, self.rows, self.norm, rounding);
-        for product in self.products {
-            product.all(simd, self.levels, self.rows);
+        for block in self.rows.blocks() {
+            let rows = self.rows.some(block.start, block.len());
+            self.levels.quantise(simd, rows, self.norm, rounding);
+            for product in &mut *self.products {
+                product.rows(simd, self.levels, block.clone());
+            }
         }
     }
 }
@@ -234,8 +248,9 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
+    /// Multiplies the rows with these numbers, whose levels are given.
     #[inline(always)]
-    fn all<S: Simd>(&mut self, simd: S, levels: &Levels, rows: Rows<'_>) {
+    fn rows<S: Simd>(&mut self, simd: S, levels: &Levels, numbers: Range<usize>) {
         let width = self.linear.inputs.next_multiple_of(4);
         let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
         let mut panels = panels.enumerate();
@@ -243,17 +258,18 @@ impl Product<'_> {
             // Panels stay in the nearest cache while all tiles go by.
             let second =
                 if S::PANELS == 2 { panels.next().map(|(_, second)| second) } else { None };
-            for tile in levels.tiles::<S>(rows.count) {
+            for mut tile in levels.tiles::<S>(numbers.len()) {
+                tile.first += numbers.start;
                 match second {
-                    Some(second) => self.rows(simd, tile, panel, [first, second]),
-                    None => self.rows(simd, tile, panel, [first]),
+                    Some(second) => self.tile_rows(simd, tile, panel, [first, second]),
+                    None => self.tile_rows(simd, tile, panel, [first]),
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn rows<S: Simd, const C: usize>(
+    fn tile_rows<S: Simd, const C: usize>(
         &mut self,
         simd: S,
         tile: Tile<'_>,

@@ -48,42 +48,23 @@ impl Table {
     /// A slice of another length.
     pub fn unfold(&self, isa: Isa, sum: Sum, out: &mut [f32]) -> Result<(), ShapeError> {
         ShapeError::check("values of all rows", out.len(), self.levels.len())?;
-        isa.run(Unfold { table: self, chosen: None, sum, out });
+        isa.run(Unfold { table: self, sum, out });
         Ok(())
     }
+}
 
-    /// Writes the rows of these numbers to `out`, `[count, width]`; numbers below 0 count from behind. Numbers are whole, as
-    /// floats.
-    ///
-    /// # Errors
-    /// A number that no row has, a slice of another length.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-    #[expect(clippy::cast_precision_loss, reason = "a float tells no more")]
-    pub fn look_up(&self, isa: Isa, numbers: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
-        ShapeError::check("values of the rows", out.len(), numbers.len() * self.width)?;
-        let rows = self.rows() as f32;
-        for number in numbers {
-            if !(-rows..rows).contains(number) {
-                let (found, expected) = (number.abs() as usize, self.rows());
-                return Err(ShapeError { what: "number of a row", found, expected });
-            }
-        }
-        isa.run(Unfold { table: self, chosen: Some(numbers), sum: Sum::None, out });
-        Ok(())
-    }
-
-    /// The row of a number that is one's.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was checked")]
-    fn number(&self, number: f32) -> usize {
-        if number < 0.0 { self.rows() - (-number) as usize } else { number as usize }
-    }
+/// Writes one row to `out`: its levels, a byte each, times its scale.
+///
+/// # Errors
+/// Slices of different lengths.
+pub fn unfold_row(isa: Isa, levels: &[u8], scale: f32, out: &mut [f32]) -> Result<(), ShapeError> {
+    ShapeError::check("values of the row", out.len(), levels.len())?;
+    isa.run(UnfoldRow { levels, scale, out });
+    Ok(())
 }
 
 struct Unfold<'a> {
     table: &'a Table,
-    /// Numbers of rows; all rows without.
-    chosen: Option<&'a [f32]>,
     sum: Sum,
     out: &'a mut [f32],
 }
@@ -92,25 +73,11 @@ impl Kernel for Unfold<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Table { width, levels, scales } = self.table;
-        for (i, out) in self.out.chunks_exact_mut((*width).max(1)).enumerate() {
-            let row = match self.chosen {
-                Some(chosen) => self.table.number(chosen[i]),
-                None => i,
-            };
-            let scale = simd.splat(scales[row]);
-            let levels = &levels[row * width..][..*width];
+        let width = (*width).max(1);
+        let rows = self.out.chunks_exact_mut(width).zip(levels.chunks_exact(width));
+        for ((out, levels), scale) in rows.zip(scales) {
             for (levels, place) in levels.chunks(LANES).zip(out.chunks_mut(LANES)) {
-                let levels = match levels.first_chunk() {
-                    Some(levels) => simd.load_levels(levels),
-                    None => {
-                        let mut all = [0; LANES];
-                        for (level, first) in all.iter_mut().zip(levels) {
-                            *level = *first;
-                        }
-                        simd.load_levels(&all)
-                    }
-                };
-                let mut y = simd.mul(levels, scale);
+                let mut y = times(simd, levels.iter().copied(), *scale);
                 if self.sum == Sum::Residual {
                     y = simd.add(simd.load_first(place), y);
                 }
@@ -118,4 +85,30 @@ impl Kernel for Unfold<'_> {
             }
         }
     }
+}
+
+struct UnfoldRow<'a> {
+    levels: &'a [u8],
+    scale: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for UnfoldRow<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (levels, place) in self.levels.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+            let levels = levels.iter().map(|byte| byte.cast_signed());
+            simd.store_first(times(simd, levels, self.scale), place);
+        }
+    }
+}
+
+/// At most a vector of levels times their scale.
+#[inline(always)]
+fn times<S: Simd>(simd: S, levels: impl Iterator<Item = i8>, scale: f32) -> S::F {
+    let mut all = [0; LANES];
+    for (place, level) in all.iter_mut().zip(levels) {
+        *place = level;
+    }
+    simd.mul(simd.load_levels(&all), simd.splat(scale))
 }

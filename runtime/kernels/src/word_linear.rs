@@ -4,6 +4,8 @@
 //! lose. Sixteen bits hold a level, so that a product takes half as many steps as one of floats, and the weights half the
 //! memory.
 
+use std::ops::Range;
+
 use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
@@ -109,36 +111,44 @@ struct Apply<'a> {
 impl Kernel for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        self.words.quantise(simd, self.rows);
-        let panels = self.linear.bias.len();
-        let mut panel = 0;
-        while panel < panels {
-            // Panels stay in the nearest cache while the rows go by.
-            if S::PANELS == 2 && panel + 2 <= panels {
-                self.panels::<S, 2>(simd, panel);
-                panel += 2;
-            } else {
-                self.panels::<S, 1>(simd, panel);
-                panel += 1;
+        for block in self.rows.blocks() {
+            self.words.quantise(simd, self.rows.some(block.start, block.len()));
+            let panels = self.linear.bias.len();
+            let mut panel = 0;
+            while panel < panels {
+                // Panels stay in the nearest cache while the rows go by.
+                if S::PANELS == 2 && panel + 2 <= panels {
+                    self.panels::<S, 2>(simd, block.clone(), panel);
+                    panel += 2;
+                } else {
+                    self.panels::<S, 1>(simd, block.clone(), panel);
+                    panel += 1;
+                }
             }
         }
     }
 }
 
 impl Apply<'_> {
-    /// All rows times `C` panels.
+    /// The rows of a block times `C` panels.
     #[inline(always)]
-    fn panels<S: Simd, const C: usize>(&mut self, simd: S, panel: usize) {
+    fn panels<S: Simd, const C: usize>(&mut self, simd: S, block: Range<usize>, panel: usize) {
         let mut row = 0;
-        while row < self.rows.count {
-            let count = tile_rows::<S>(self.rows.count - row);
-            for_rows!(S, count, |R| self.tile::<S, R, C>(simd, row, panel));
+        while row < block.len() {
+            let count = tile_rows::<S>(block.len() - row);
+            for_rows!(S, count, |R| self.tile::<S, R, C>(simd, [row, block.start + row], panel));
             row += count;
         }
     }
 
+    /// `R` rows, of which the first is `row` of its block and `place` of all.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const C: usize>(&mut self, simd: S, row: usize, panel: usize) {
+    fn tile<S: Simd, const R: usize, const C: usize>(
+        &mut self,
+        simd: S,
+        [row, place]: [usize; 2],
+        panel: usize,
+    ) {
         let steps = self.linear.inputs.div_ceil(2);
         let width = self.linear.inputs.next_multiple_of(LANES) / 2;
         let mut totals = [[simd.splat(0.0); C]; R];
@@ -166,7 +176,7 @@ impl Apply<'_> {
             for r in 0..R {
                 let y = simd.mul(totals[r][c], simd.splat(self.words.scales[row + r]));
                 let y = simd.add(simd.mul(y, scales), bias);
-                self.output.put(simd, row + r, panel + c, y);
+                self.output.put(simd, place + r, panel + c, y);
             }
         }
     }

@@ -51,6 +51,7 @@ impl Packed {
         let Self { keys, scales, corrections, stored, .. } = self;
         stored.resize(LANES * rows.width.next_multiple_of(4), 0);
         keys.clear();
+        keys.reserve_exact(kept.len().div_ceil(LANES) * stored.len());
         scales.clear();
         corrections.clear();
         for numbers in kept.chunks(LANES) {

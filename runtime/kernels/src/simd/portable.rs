@@ -98,13 +98,8 @@ impl<L: Loops> Simd for Portable<L> {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::suboptimal_flops,
-        reason = "the product is exact in double precision, so that one rounding is left, as in the instruction that others have"
-    )]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        lanewise(|i| (f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i])) as f32)
+        lanewise(|i| fused(a[i], b[i], c[i]))
     }
 
     #[inline(always)]
@@ -226,4 +221,92 @@ fn lanewise(f: impl Fn(usize) -> f32) -> [f32; LANES] {
         *lane = f(i);
     }
     lanes
+}
+
+/// `a b + c`, rounded once: the product is exact in 64 bits, and the sum is rounded to odd there, so that rounding it again to 32 bits
+/// gives the number next to it (Boldo and Melquiond 2008, "Emulation of a FMA and correctly rounded sums"). `f32::mul_add` is a
+/// call for each value where the processor has no instruction for it.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest f32")]
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
+    let sum = product + c;
+    let of_c = sum - product;
+    let lost = (product - (sum - of_c)) + (c - of_c);
+    let bits = sum.to_bits();
+    // What is lost of infinity is no number.
+    let is_even = bits & 1 == 0 && lost.abs() > 0.0;
+    let odd = if (lost > 0.0) == (sum > 0.0) { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+    f64::from_bits(if is_even { odd } else { bits }) as f32
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::suboptimal_flops,
+    reason = "of numbers to the bit"
+)]
+mod tests {
+    use super::fused;
+
+    /// Numbers of many sizes, the product and the sum of which cancel, or meet half-way between two.
+    fn numbers() -> impl Iterator<Item = [f32; 3]> {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut bits = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            [(state >> 32) as u32, state as u32]
+        };
+        (0..400_000).map(move |i| {
+            let [a, b] = bits();
+            let [c, d] = bits();
+            let sized = |bits: u32, size: u32| f32::from_bits(bits & 0x807f_ffff | size << 23);
+            let (x, y) = (sized(a, 90 + d % 70), sized(b, 90 + d / 70 % 70));
+            let near = (f64::from(x) * f64::from(y)) as f32;
+            match i % 4 {
+                0 => [x, y, sized(c, 60 + d / 4900 % 130)],
+                1 => [x, y, -near],
+                2 => [x, y, near * sized(c & 0x80ff_ffff, 127 + 24 - d % 3)],
+                _ => [
+                    sized(a & 0xff80_0fff, 100 + d % 50),
+                    sized(b & 0xff80_0fff, 120),
+                    sized(c, 110 + d % 30),
+                ],
+            }
+        })
+    }
+
+    #[test]
+    fn a_product_and_a_sum_are_rounded_once() {
+        let failed =
+            numbers().find(|[a, b, c]| fused(*a, *b, *c).to_bits() != a.mul_add(*b, *c).to_bits());
+        assert_eq!(failed, None);
+        // A sum so little below the middle of two numbers that 64 bits take it for the middle.
+        let (a, b) = (1.0 + 2.0_f32.powi(-15), (1.0 - 2.0_f32.powi(-15)) * 2.0_f32.powi(-24));
+        let c = 1.0 + f32::EPSILON;
+        let twice = (f64::from(a) * f64::from(b) + f64::from(c)) as f32;
+        assert_eq!([fused(a, b, c), twice], [c, c + f32::EPSILON]);
+    }
+
+    #[test]
+    fn what_is_no_finite_number_passes() {
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        for [a, b, c] in [
+            [inf, 2.0, 1.0],
+            [1.0, 2.0, -inf],
+            [f32::MAX, f32::MAX, 1.0],
+            [inf, 1.0, -inf],
+            [nan, 1.0, 1.0],
+            [0.0, -1.0, 0.0],
+            [1e-30, 1e-30, 1e-45],
+        ] {
+            let (found, expected) = (fused(a, b, c), a.mul_add(b, c));
+            assert!(
+                found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                "{a} {b} {c}: {found}"
+            );
+        }
+    }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attention;
+mod blocks;
 mod convolution;
 mod layer_norm;
 mod linear;
