@@ -12,10 +12,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use heapless::Vec as BoundedVec;
+use hilbert_formats::bundle::Content;
 use hilbert_formats::manifest::{GraphEntry, TensorEntry};
 use tract_core::prelude::{IntoTValue, TVec, TractResult, TypedSimplePlan};
 
 pub use self::choice::{Engine, UnknownEngine};
+use self::kernel::Fault;
+use self::lower::File;
 pub use self::operations::{Arithmetic, Operation};
 pub use self::port::{Input, Port};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +46,20 @@ impl Graph {
     /// [`ErrorKind::GraphLoad`] when the engine cannot read, type or optimise it; [`ErrorKind::GraphSignature`] when an input
     /// or output differs from the manifest's `entry`.
     pub fn load(name: &str, onnx: &[u8], entry: &GraphEntry, engine: Engine) -> Result<Self> {
-        Self::load_with_taps(name, onnx, entry, &[], engine)
+        Self::load_file(name, File::Bytes(onnx), entry, &[], engine)
+    }
+
+    /// Loads the graph `name` from a file of a bundle. Tables of which a run takes some rows are read where they lie.
+    ///
+    /// # Errors
+    /// As [`Graph::load`].
+    pub fn load_content(
+        name: &str,
+        onnx: &Content,
+        entry: &GraphEntry,
+        engine: Engine,
+    ) -> Result<Self> {
+        Self::load_file(name, File::Content(onnx), entry, &[], engine)
     }
 
     /// Loads a graph that also gives the values `taps` from inside it, which [`Graph::run_with_taps`] returns.
@@ -59,9 +75,19 @@ impl Graph {
         taps: &[TensorEntry],
         engine: Engine,
     ) -> Result<Self> {
+        Self::load_file(name, File::Bytes(onnx), entry, taps, engine)
+    }
+
+    fn load_file(
+        name: &str,
+        onnx: File<'_>,
+        entry: &GraphEntry,
+        taps: &[TensorEntry],
+        engine: Engine,
+    ) -> Result<Self> {
         let loaded = catch_unwind(|| load::load(name, onnx, entry, taps, engine))
             .unwrap_or_else(|panic| Err(load::fault(name, "loading", panic_message(&*panic))))?;
-        log::debug!("graph {name}: loaded from {} bytes", onnx.len());
+        log::debug!("graph {name}: loaded from {} bytes", onnx.bytes().len());
         Ok(Self {
             name: name.to_owned(),
             inputs: loaded.inputs,
@@ -139,7 +165,12 @@ impl Graph {
             .unwrap_or_else(|panic| {
                 Err(tract_core::prelude::TractError::msg(panic_message(&*panic)))
             })
-            .map_err(|error| self.fault(format!("{error:#}")))
+            .map_err(|error| match error.downcast() {
+                // A bundle that was changed while it is in use is none of this program's faults.
+                Ok(Fault::Bundle(error)) => error.into(),
+                Ok(Fault::Shape(error)) => self.fault(error.to_string()),
+                Err(error) => self.fault(format!("{error:#}")),
+            })
     }
 
     fn check_inputs(&self, inputs: &[Input<'_>]) -> Result<()> {

@@ -12,6 +12,7 @@ use clap::Args;
 use hilbert_exporter::memory::Measured;
 use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::Bundle;
+use hilbert_formats::bundle::Content;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse};
 use hilbert_runtime::{Engine, Graph, Input};
 
@@ -39,7 +40,7 @@ fn measured(bundle: &Bundle) -> Result<Measured> {
     // The engine's own tables are made when they are first needed: the first round does not count.
     for round in 0..=ROUNDS {
         for (name, entry) in &bundle.manifest().graphs {
-            let onnx = bundle.read(&entry.file).map_err(|error| refused(error.into()))?;
+            let onnx = bundle.read_content(&entry.file).map_err(|error| refused(error.into()))?;
             // The engine keeps some scratch for each thread: on a new one it is counted.
             let heap = thread::scope(|scope| scope.spawn(|| heap_use(name, &onnx, entry)).join())
                 .unwrap_or_else(|panic| resume_unwind(panic));
@@ -54,9 +55,9 @@ fn measured(bundle: &Bundle) -> Result<Measured> {
 }
 
 /// What this thread allocates when it loads the graph, and when it runs it once.
-fn heap_use(name: &str, onnx: &[u8], entry: &GraphEntry) -> hilbert_runtime::Result<HeapUse> {
+fn heap_use(name: &str, onnx: &Content, entry: &GraphEntry) -> hilbert_runtime::Result<HeapUse> {
     let mut loaded = None;
-    let load = count(|| loaded = Some(Graph::load(name, onnx, entry, Engine::detect())));
+    let load = count(|| loaded = Some(Graph::load_content(name, onnx, entry, Engine::detect())));
     let Some(graph) = loaded else { unreachable!("what is counted is run") };
     let graph = graph?;
     let ports = graph.inputs().iter();

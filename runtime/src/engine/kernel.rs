@@ -1,18 +1,23 @@
 //! One operation of a graph as tract sees it: our kernels behind tract's interfaces.
 
+mod look_up;
+mod parts;
 mod plan;
+mod shapes;
 
 use std::cell::RefCell;
 use std::fmt;
 
 use hilbert_kernels::{
-    Activation, Attention, AttentionInputs, Convolution, Isa, Layer, LayerNorm, Layout, Linear,
-    Rows, Scratch, ShapeError, Sum, Table, WordLinear, apply_layers, statistics_pooling,
-    weighted_mean,
+    Activation, Attention, AttentionInputs, Convolution, FeedForward, Isa, Layer, LayerNorm,
+    Layout, Linear, Rows, Scratch, SelfAttention, ShapeError, Sum, Table, WordLinear, apply_layers,
+    statistics_pooling, weighted_mean,
 };
 
+pub(super) use self::look_up::LookUp;
+pub(super) use self::parts::Part;
+use self::parts::{ATTENTION, CONVOLUTION, LAYER_NORM, LINEAR};
 pub(super) use self::plan::{KernelOp, Pending};
-use super::Arithmetic;
 
 /// A fused operation with its weights. Inputs and outputs are row-major floats.
 pub(super) enum Kernel {
@@ -23,6 +28,13 @@ pub(super) enum Kernel {
     WordLinear { linear: WordLinear, activation: Activation },
     /// `[1, inputs, T]` or, by frames, `[T, inputs]` -> `[1, outputs, steps]` or, by frames, `[steps, outputs]`
     Convolution { convolution: Convolution, activation: Activation, from: Layout, to: Layout },
+    /// `[1, inputs, T]` or, by frames, `[T, inputs]` -> `[steps, outputs]`
+    Convolutions { layers: [(Convolution, Activation); 2], from: Layout },
+    /// `[.., inputs]`, and with a residual `[.., outputs]` too -> `[.., outputs]`; or, `in_place`, rows to which what comes of
+    /// them is added
+    FeedForward { layers: FeedForward, in_place: bool },
+    /// `[N, D]`, a bias of N values -> `[N, D]`
+    SelfAttention(SelfAttention),
     /// `[Q, D]`, `[N, D]`, `[N, D]`, a bias of N values -> `[Q, D]`
     Attention(Attention),
     /// `[.., D]` -> `[.., D]`
@@ -36,20 +48,7 @@ pub(super) enum Kernel {
     /// Nothing -> the table of this shape; or what it is added to, of its shape
     Table { table: Table, shape: Vec<usize> },
     /// Numbers of rows, `[n]` -> those rows of the table, `[n, width]`
-    LookUp(Table),
-}
-
-const LINEAR: &str = "linear";
-const LAYER_NORM: &str = "layer norm";
-
-/// Something that a kernel computes.
-pub(super) struct Part {
-    /// What, in a word.
-    pub(super) name: &'static str,
-    /// In what its products are computed.
-    pub(super) arithmetic: Arithmetic,
-    /// Bytes that its weights take in memory.
-    pub(super) weight_bytes: usize,
+    LookUp(LookUp),
 }
 
 thread_local! {
@@ -57,47 +56,33 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// Why a kernel did not run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// Its inputs do not fit.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// What it reads of the bundle is no longer there.
+    #[error(transparent)]
+    Bundle(#[from] hilbert_formats::Error),
+}
+
 impl Kernel {
     /// What it computes, in a word.
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Linear { .. } | Self::WordLinear { .. } => LINEAR,
-            Self::Convolution { .. } => "convolution",
-            Self::Attention(_) => "attention",
+            Self::Convolution { .. } => CONVOLUTION,
+            Self::Convolutions { .. } => "convolutions",
+            Self::FeedForward { .. } => "feed-forward",
+            Self::SelfAttention(_) => "self-attention",
+            Self::Attention(_) => ATTENTION,
             Self::LayerNorm(_) => LAYER_NORM,
             Self::Statistics { .. } => "statistics pooling",
             Self::Mean => "mean",
             Self::ScaledRows => "scaled rows",
             Self::Table { .. } => "table",
             Self::LookUp(_) => "look-up",
-        }
-    }
-
-    /// What it computes in one, in the order in which values are named after it.
-    pub(super) fn parts(&self) -> Vec<Part> {
-        let name = self.name();
-        let one = |arithmetic, weight_bytes| vec![Part { name, arithmetic, weight_bytes }];
-        match self {
-            Self::Linear { norm, layers } => {
-                let norm = norm.iter().map(|norm| Part {
-                    name: LAYER_NORM,
-                    arithmetic: Arithmetic::F32,
-                    weight_bytes: norm.bytes(),
-                });
-                let layers = layers.iter().map(|(linear, _)| Part {
-                    name,
-                    arithmetic: Arithmetic::Int8,
-                    weight_bytes: linear.bytes(),
-                });
-                norm.chain(layers).collect()
-            }
-            Self::WordLinear { linear, .. } => one(Arithmetic::Int16, linear.bytes()),
-            Self::Convolution { convolution, .. } => one(Arithmetic::Int8, convolution.bytes()),
-            // Its scores are products of int8, what it weighs are products of int16.
-            Self::Attention(_) => one(Arithmetic::Int16, 0),
-            Self::LayerNorm(norm) => one(Arithmetic::F32, norm.bytes()),
-            Self::Statistics { .. } | Self::Mean | Self::ScaledRows => one(Arithmetic::F32, 0),
-            Self::Table { table, .. } | Self::LookUp(table) => one(Arithmetic::F32, table.bytes()),
         }
     }
 
@@ -114,6 +99,8 @@ impl Kernel {
     pub(super) const fn in_place(&self, inputs: usize) -> Option<usize> {
         match self {
             Self::Linear { .. } | Self::WordLinear { .. } if inputs > 1 => Some(1),
+            Self::FeedForward { in_place: true, .. } => Some(0),
+            Self::FeedForward { .. } if inputs > 1 => Some(1),
             Self::Attention(_) | Self::LayerNorm(_) => Some(0),
             Self::Table { .. } if inputs > 0 => Some(0),
             _ => None,
@@ -124,85 +111,33 @@ impl Kernel {
     pub(super) const fn is_by_row(&self, i: usize) -> bool {
         match self {
             Self::Linear { .. } | Self::WordLinear { .. } | Self::LayerNorm(_) => true,
-            Self::Attention(_) => i == 0,
+            Self::FeedForward { .. } => true,
+            Self::Attention(_) | Self::SelfAttention(_) => i == 0,
             Self::LookUp(_) | Self::ScaledRows => true,
             Self::Convolution { .. }
+            | Self::Convolutions { .. }
             | Self::Statistics { .. }
             | Self::Mean
             | Self::Table { .. } => false,
         }
     }
 
-    /// Shapes of the outputs; none where the inputs do not fit.
-    pub(super) fn output_shapes(&self, inputs: &[Vec<usize>]) -> Option<Vec<Vec<usize>>> {
-        if let Self::Linear { norm, layers } = self {
-            let fits = norm.as_ref().is_none_or(|norm| is_of_width(inputs, norm.width()));
-            let shape =
-                |(linear, _): &(Linear, _)| of_linear([linear.inputs(), linear.outputs()], inputs);
-            return layers.iter().map(shape).collect::<Option<_>>().filter(|_| fits);
-        }
-        Some(vec![self.output_shape(inputs)?])
-    }
-
-    fn output_shape(&self, inputs: &[Vec<usize>]) -> Option<Vec<usize>> {
-        match (self, inputs) {
-            (Self::WordLinear { linear, .. }, inputs) => {
-                of_linear([linear.inputs(), linear.outputs()], inputs)
-            }
-            (Self::Convolution { convolution, from, to, .. }, [x]) => {
-                let ((Layout::Channels, &[1, channels, frames])
-                | (Layout::Frames, &[frames, channels])) = (from, &x[..])
-                else {
-                    return None;
-                };
-                let (steps, outputs) = (convolution.steps(frames), convolution.outputs());
-                (channels == convolution.inputs()).then(|| match to {
-                    Layout::Channels => vec![1, outputs, steps],
-                    Layout::Frames => vec![steps, outputs],
-                })
-            }
-            (Self::Attention(attention), [query, key, value, bias]) => {
-                let (&[_, width], &[keys, of_keys]) = (&query[..], &key[..]) else { return None };
-                let fits = of_keys == width
-                    && value == key
-                    && bias.iter().product::<usize>() == keys
-                    && bias.last() == Some(&keys)
-                    && attention.heads > 0
-                    && width % attention.heads == 0;
-                fits.then(|| query.clone())
-            }
-            (Self::LayerNorm(norm), [x]) => is_of_width(inputs, norm.width()).then(|| x.clone()),
-            (Self::Statistics { .. }, [x, weights]) => match (&x[..], &weights[..]) {
-                (&[rows, width], &[1, count]) if rows == count => Some(vec![1, 2 * width]),
-                _ => None,
-            },
-            (Self::Mean, [x, weights]) => {
-                let ([rows, width], [1, count]) = (matrix(x)?, matrix(weights)?) else {
-                    return None;
-                };
-                let mut shape = vec![1; x.len().max(weights.len())];
-                *shape.last_mut()? = width;
-                (rows == count).then_some(shape)
-            }
-            (Self::ScaledRows, [x, column]) => {
-                let ([rows, _], [count, 1]) = (matrix(x)?, matrix(column)?) else { return None };
-                (rows == count && column.len() <= x.len()).then(|| x.clone())
-            }
-            (Self::Table { shape, .. }, []) => Some(shape.clone()),
-            (Self::Table { shape, .. }, [x]) => {
-                (matrix(x)? == matrix(shape)? && shape.len() <= x.len()).then(|| x.clone())
-            }
-            (Self::LookUp(table), [numbers]) => match numbers[..] {
-                [count] => Some(vec![count, table.width()]),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// Runs it on this thread's working memory. The lengths are those of shapes that [`Kernel::output_shapes`] accepted, or of the
     /// first rows of outputs of `all` rows.
     fn run(
+        &self,
+        isa: Isa,
+        inputs: &[&[f32]],
+        all: usize,
+        outs: &mut [&mut [f32]],
+    ) -> Result<(), Fault> {
+        match (self, inputs, outs) {
+            (Self::LookUp(table), [numbers], [out]) => table.run(isa, numbers, out),
+            (_, inputs, outs) => Ok(self.compute(isa, inputs, all, outs)?),
+        }
+    }
+
+    fn compute(
         &self,
         isa: Isa,
         inputs: &[&[f32]],
@@ -224,15 +159,16 @@ impl Kernel {
                 });
                 apply_layers(isa, rows, norm.as_ref(), layers, scratch)
             }
-            (_, [out]) => self.run_in(isa, inputs, out, scratch),
+            (_, [out]) => self.compute_one(isa, inputs, all, out, scratch),
             (_, outs) => Err(ShapeError { what: "outputs", found: outs.len(), expected: 1 }),
         })
     }
 
-    fn run_in(
+    fn compute_one(
         &self,
         isa: Isa,
         inputs: &[&[f32]],
+        all: usize,
         out: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ShapeError> {
@@ -243,6 +179,20 @@ impl Kernel {
             }
             (Self::Convolution { convolution, activation, from, to }, [x]) => {
                 convolution.apply(isa, x, [*from, *to], *activation, out, scratch)
+            }
+            (Self::Convolutions { layers: [(first, between), (second, last)], from }, [x]) => {
+                second.apply_after(isa, (first, *between), (x, *from), *last, out, scratch)
+            }
+            (Self::FeedForward { layers, in_place: true }, [_]) => {
+                layers.apply_in_place(isa, out, all, scratch)
+            }
+            (Self::FeedForward { layers, .. }, [x, residual @ ..]) => {
+                let rows = Rows::new(x, layers.expand.inputs())?.among(all);
+                layers.apply(isa, rows, sum(residual), out, scratch)
+            }
+            (Self::SelfAttention(attention), [x, bias]) => {
+                let rows = Rows::new(x, attention.width())?.among(all);
+                attention.apply(isa, rows, bias, out, scratch)
             }
             (Self::Attention(attention), &[_, key, value, bias]) => {
                 attention.apply(isa, AttentionInputs { key, value, bias }, out, scratch)
@@ -263,39 +213,13 @@ impl Kernel {
             }
             (Self::Mean, [x, weights]) => weighted_mean(isa, x, weights, out),
             (Self::Table { table, .. }, inputs @ ([] | [_])) => table.unfold(isa, sum(inputs), out),
-            (Self::LookUp(table), [numbers]) => table.look_up(isa, numbers, out),
             (_, inputs) => Err(ShapeError { what: "inputs", found: inputs.len(), expected: 1 }),
         }
     }
 }
 
-/// Rows and columns of a matrix, in as many more dimensions of 1 as it may be.
-fn matrix(shape: &[usize]) -> Option<[usize; 2]> {
-    let (ones, &matrix) = shape.split_last_chunk()?;
-    ones.iter().all(|dim| *dim == 1).then_some(matrix)
-}
-
-/// Whether the rows of the first input have so many values.
-fn is_of_width(inputs: &[Vec<usize>], width: usize) -> bool {
-    inputs.first().and_then(|x| x.last()) == Some(&width)
-}
-
 fn sum(residual: &[&[f32]]) -> Sum {
     if residual.is_empty() { Sum::None } else { Sum::Residual }
-}
-
-/// Shape of what a layer `[inputs, outputs]` makes of rows, and of the residual that is added, if there is one.
-fn of_linear([inputs, outputs]: [usize; 2], shapes: &[Vec<usize>]) -> Option<Vec<usize>> {
-    let [x, residual @ ..] = shapes else { return None };
-    let (&width, rows) = x.split_last()?;
-    let mut shape = rows.to_vec();
-    shape.push(outputs);
-    let fits = match residual {
-        [] => true,
-        [residual] => *residual == shape,
-        _ => false,
-    };
-    (fits && width == inputs).then_some(shape)
 }
 
 impl fmt::Debug for Kernel {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use hilbert_formats::manifest::{Dtype, GraphEntry, TensorEntry};
+use hilbert_formats::onnx::outline;
 use tract_core::prelude::{
     DatumType, IntoRunnable, OutletId, TractError, TractResult, TypedFact, TypedModel,
     TypedSimplePlan,
@@ -13,7 +14,7 @@ use tract_onnx::prelude::{Framework, InferenceModel, InferenceModelExt};
 use tract_onnx::tract_hir::ops::expandable::expand;
 
 use super::kernel::{KernelOp, Pending};
-use super::lower::lower;
+use super::lower::{File, Held, lower};
 use super::{Engine, Operation, Port, Ports, one_line, operations};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,17 +33,17 @@ pub(super) struct Loaded {
 /// word on the graph.
 pub(super) fn load(
     name: &str,
-    onnx: &[u8],
+    file: File<'_>,
     entry: &GraphEntry,
     entries: &[TensorEntry],
     engine: Engine,
 ) -> Result<Loaded> {
-    let loaded = load_on(engine, name, onnx, entry, entries);
+    let loaded = load_on(engine, name, file, entry, entries);
     let Err(refused) = &loaded else { return loaded };
     if engine == Engine::Float {
         return loaded;
     }
-    let floats = load_on(Engine::Float, name, onnx, entry, entries)?;
+    let floats = load_on(Engine::Float, name, file, entry, entries)?;
     log::warn!("graph {name}: computed in floats: {refused}");
     Ok(floats)
 }
@@ -50,12 +51,12 @@ pub(super) fn load(
 fn load_on(
     engine: Engine,
     name: &str,
-    onnx: &[u8],
+    file: File<'_>,
     entry: &GraphEntry,
     entries: &[TensorEntry],
 ) -> Result<Loaded> {
     let failed = |stage| move |error: TractError| fault(name, stage, format!("{error:#}"));
-    let mut model = parse(onnx, entries, engine).map_err(failed("parsing"))?;
+    let mut model = parse(file, entries, engine).map_err(failed("parsing"))?;
     let mut outlets = model.outputs.clone();
     for tap in entries {
         let missing = || signature(name, "tap", "no such value".to_owned(), tap.name.clone());
@@ -80,20 +81,28 @@ fn load_on(
 
 static FRAMEWORK: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
 
-fn parse(onnx: &[u8], taps: &[TensorEntry], engine: Engine) -> TractResult<InferenceModel> {
-    let proto = FRAMEWORK.proto_model_for_read(&mut &*onnx)?;
+fn parse(file: File<'_>, taps: &[TensorEntry], engine: Engine) -> TractResult<InferenceModel> {
     let taps: Vec<&str> = taps.iter().map(|tap| &*tap.name).collect();
-    model_of(proto, &taps, engine)
+    // Kernels pack their weights where they lie; tract copies its own.
+    let outline = matches!(engine, Engine::Kernels(_)).then(|| outline(file.bytes())).flatten();
+    let (proto, constants) = match &outline {
+        Some(outline) => {
+            (FRAMEWORK.proto_model_for_read(&mut &*outline.rest)?, &*outline.constants)
+        }
+        None => (FRAMEWORK.proto_model_for_read(&mut file.bytes())?, &[][..]),
+    };
+    model_of(proto, &Held::new(file, constants.to_vec()), &taps, engine)
 }
 
 /// The model of a parsed file, kernels in the place of what they compute.
 pub(super) fn model_of(
     mut proto: ModelProto,
+    held: &Held<'_>,
     taps: &[&str],
     engine: Engine,
 ) -> TractResult<InferenceModel> {
     let Engine::Kernels(isa) = engine else { return FRAMEWORK.model_for_proto_model(&proto) };
-    let kernels = proto.graph.as_mut().map(|graph| lower(graph, taps)).unwrap_or_default();
+    let kernels = proto.graph.as_mut().map(|graph| lower(graph, held, taps)).unwrap_or_default();
     let mut model = FRAMEWORK.model_for_proto_model(&proto)?;
     for named in kernels {
         let node = model.node_id_by_name(&named.name)?;

@@ -4,8 +4,10 @@
 //! so does what computes a value that is asked for: an output or a tap.
 
 mod attention;
+mod blocks;
 mod convolution;
 mod gelu;
+mod held;
 mod layer_norm;
 mod linear;
 mod nodes;
@@ -20,9 +22,10 @@ mod weights;
 use tract_onnx::pb::GraphProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
+pub(super) use self::held::{File, Held};
 use self::nodes::Nodes;
 pub(super) use self::padding::Padding;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, LookUp};
 
 /// Name of the operation that stands in a graph for a kernel.
 const OPERATION: &str = "HilbertKernel";
@@ -63,9 +66,9 @@ pub(super) struct Named {
     pub(super) values: Vec<String>,
 }
 
-/// Rewrites `graph`, keeping its outputs and the values `taps`, and returns the kernels. A graph without int8 weights was meant to
+/// Rewrites `graph`, whose larger constants may be `held`, keeping its outputs and the values `taps`, and returns the kernels. A graph without int8 weights was meant to
 /// be computed in floats, and is.
-pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
+pub(super) fn lower(graph: &mut GraphProto, held: &Held<'_>, taps: &[&str]) -> Vec<Named> {
     let patterns = [
         attention::lower,
         linear::lower,
@@ -75,9 +78,10 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
         table::look_up,
     ];
     if !graph.initializer.iter().any(|tensor| tensor.data_type == DataType::Int8 as i32) {
+        held.put_back(graph);
         return Vec::new();
     }
-    let mut nodes = Nodes::new(graph, taps);
+    let mut nodes = Nodes::new(graph, held, taps);
     let mut lowered: Vec<Lowered> = Vec::new();
     for pattern in patterns {
         for i in 0..nodes.len() {
@@ -94,6 +98,7 @@ pub(super) fn lower(graph: &mut GraphProto, taps: &[&str]) -> Vec<Named> {
         }
     }
     let lowered = siblings::join(&mut nodes, lowered);
+    let lowered = blocks::join(&mut nodes, lowered);
     let named = |Lowered { node, kernel, padding, values }| {
         let name = nodes.node(node)?.name.clone();
         Some(Named { name, kernel, padding, values })

@@ -1,6 +1,7 @@
 //! A bundle loaded: every graph ready to run.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -61,9 +62,14 @@ impl Model {
         // Fails here rather than at the first document.
         FrontEnd::new(&manifest, &vocabulary)?;
         let mut graphs = BTreeMap::new();
-        for (name, entry) in &manifest.graphs {
-            let onnx = bundle.read(&entry.file)?;
-            graphs.insert(name.clone(), Arc::new(Graph::load(name, &onnx, entry, engine)?));
+        // The largest file first, while the least stands beside it.
+        let mut entries: Vec<_> = manifest.graphs.iter().collect();
+        let bytes = |file: &str| manifest.files.iter().find(|entry| entry.path == file);
+        entries.sort_by_key(|(_, entry)| Reverse(bytes(&entry.file).map(|file| file.bytes)));
+        for (name, entry) in entries {
+            let onnx = bundle.read_content(&entry.file)?;
+            let graph = Graph::load_content(name, &onnx, entry, engine)?;
+            graphs.insert(name.clone(), Arc::new(graph));
         }
         let graph = |name: &str| graphs.get(name).cloned().ok_or_else(|| missing(name));
         let model = Self {

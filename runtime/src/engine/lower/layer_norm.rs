@@ -11,7 +11,7 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let node = nodes.operation(i, "LayerNormalization")?;
     let ([x, scale, bias], [output]) = (&node.input[..], &node.output[..]) else { return None };
     let vector =
-        |name| nodes.constant(name).filter(|tensor| tensor.dims.len() == 1).and_then(floats);
+        |name| nodes.constant(name).filter(|one| one.tensor.dims.len() == 1).and_then(floats);
     let (scale, bias) = (vector(scale)?, vector(bias)?);
     if int(node, "axis").unwrap_or(-1) != -1 {
         return None;

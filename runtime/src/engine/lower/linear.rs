@@ -48,7 +48,7 @@ impl Weights {
             return Some(Self::Int8(quantised));
         }
         let tensor = nodes.constant(value)?;
-        Some(Self::F32 { values: floats(tensor)?, shape: shape(tensor)? })
+        Some(Self::F32 { values: floats(tensor)?, shape: shape(tensor.tensor)? })
     }
 
     fn shape(&self) -> &[usize] {

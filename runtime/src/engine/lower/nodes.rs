@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
+use hilbert_formats::bundle::Records;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
-use super::{OPERATION, PREFIX};
+use super::weights::Constant;
+use super::{Held, OPERATION, PREFIX};
 
 /// The nodes of a graph, who gives each value and who takes it.
 pub(super) struct Nodes<'a> {
     graph: &'a mut GraphProto,
+    held: &'a Held<'a>,
     givers: HashMap<String, usize>,
     takers: HashMap<String, Vec<usize>>,
     constants: HashMap<String, usize>,
@@ -20,7 +23,7 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn new(graph: &'a mut GraphProto, taps: &[&str]) -> Self {
+    pub(super) fn new(graph: &'a mut GraphProto, held: &'a Held<'a>, taps: &[&str]) -> Self {
         let mut givers = HashMap::new();
         let mut takers: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, node) in graph.node.iter().enumerate() {
@@ -41,7 +44,7 @@ impl<'a> Nodes<'a> {
         let outputs = graph.output.iter().map(|output| output.name.clone());
         let kept = outputs.chain(taps.iter().map(|&tap| tap.to_owned())).collect();
         let removed = vec![false; graph.node.len()];
-        Self { graph, givers, takers, constants, kept, removed }
+        Self { graph, held, givers, takers, constants, kept, removed }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,8 +79,14 @@ impl<'a> Nodes<'a> {
     }
 
     /// A constant of the graph.
-    pub(super) fn constant(&self, value: &str) -> Option<&TensorProto> {
-        self.constants.get(value).and_then(|&i| self.graph.initializer.get(i))
+    pub(super) fn constant(&self, value: &str) -> Option<Constant<'_>> {
+        let tensor = self.graph.initializer.get(*self.constants.get(value)?)?;
+        Some(Constant { tensor, raw: self.held.raw(tensor) })
+    }
+
+    /// The rows of a constant of `length` bytes each, where they lie.
+    pub(super) fn records(&self, constant: Constant<'_>, length: usize) -> Records {
+        self.held.records(constant.tensor, length)
     }
 
     /// Node `i`, if it is there still.
@@ -187,9 +196,9 @@ impl<'a> Nodes<'a> {
         output
     }
 
-    /// Takes the removed nodes out, and every node and constant that is left without use.
+    /// Takes the removed nodes out, and every node and constant that is left without use; what is left is whole.
     pub(super) fn finish(self) {
-        let Self { graph, mut removed, kept, .. } = self;
+        let Self { graph, held, mut removed, kept, .. } = self;
         loop {
             let used: HashSet<&str> = graph
                 .node
@@ -217,5 +226,6 @@ impl<'a> Nodes<'a> {
         graph
             .initializer
             .retain(|tensor| used.contains(&tensor.name) || kept.contains(&tensor.name));
+        held.put_back(graph);
     }
 }

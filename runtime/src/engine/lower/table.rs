@@ -6,8 +6,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::gelu::other_input;
 use super::nodes::Nodes;
-use super::weights::{Quantised, floats, int, int8, quantised, shape};
-use super::{Kernel, Lowered};
+use super::weights::{Quantised, floats, int, quantised, shape};
+use super::{Kernel, LookUp, Lowered};
 
 /// A smaller one is not worth an operation.
 const SMALLEST: usize = 4096;
@@ -35,15 +35,15 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
 pub(super) fn look_up(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let node = nodes.operation(i, "Gather")?;
     let [levels, numbers] = &node.input[..] else { return None };
-    let tensor = nodes.constant(levels)?;
-    let (levels, shape) = (int8(tensor)?, shape(tensor)?);
-    let &[rows, _] = &shape[..] else { return None };
+    let levels =
+        nodes.constant(levels).filter(|one| one.tensor.data_type == DataType::Int8 as i32)?;
+    let &[rows, width] = &shape(levels.tensor)?[..] else { return None };
     let (cast, to_floats) = nodes.taker(node.output.first()?, "Cast")?;
     let chosen = to_floats.output.first()?;
     let (product, by_scale) = nodes.taker(chosen, "Mul")?;
     let (of_scales, scales_node) = nodes.giver(other_input(by_scale, chosen)?, "Gather")?;
     let [scales, same_numbers] = &scales_node.input[..] else { return None };
-    let scales = nodes.constant(scales).filter(|tensor| tensor.dims == [rows as i64, 1])?;
+    let scales = nodes.constant(scales).filter(|one| one.tensor.dims == [rows as i64, 1])?;
     let fits = same_numbers == numbers
         && rows <= MOST_ROWS
         && int(node, "axis").unwrap_or(0) == 0
@@ -53,7 +53,10 @@ pub(super) fn look_up(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     if !fits {
         return None;
     }
-    let table = Table::new(levels, floats(scales)?).ok()?;
+    // Rows that are no whole number, or fields of their own, are not all there.
+    let whole = levels.raw.len() == rows * width;
+    let records = whole.then(|| nodes.records(levels, width))?;
+    let table = LookUp::new(records, floats(scales)?)?;
     let (numbers, output) = (numbers.clone(), by_scale.output.first()?.clone());
     // Kernels take floats, which are exact up to `MOST_ROWS`.
     let as_floats = nodes.cast(&numbers, DataType::Float);

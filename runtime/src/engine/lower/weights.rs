@@ -5,6 +5,14 @@ use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 use super::nodes::Nodes;
 
+/// A constant and its values, which may lie elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Constant<'a> {
+    pub(super) tensor: &'a TensorProto,
+    /// As in memory, least significant byte first; none where the values are fields of their own.
+    pub(super) raw: &'a [u8],
+}
+
 /// An int8 constant of which each index of an axis has a scale.
 pub(super) struct Quantised {
     pub(super) levels: Vec<i8>,
@@ -18,7 +26,7 @@ pub(super) fn quantised(nodes: &Nodes<'_>, value: &str) -> Option<Quantised> {
     let (_, node) = nodes.giver(value, "DequantizeLinear")?;
     let [levels, scales, zero_point @ ..] = &node.input[..] else { return None };
     let tensor = nodes.constant(levels)?;
-    let shape = shape(tensor)?;
+    let shape = shape(tensor.tensor)?;
     let levels = int8(tensor)?;
     let axis = axis(int(node, "axis").unwrap_or(1), shape.len())?;
     let mut scales = floats(nodes.constant(scales)?)?;
@@ -40,14 +48,14 @@ pub(super) fn quantised(nodes: &Nodes<'_>, value: &str) -> Option<Quantised> {
 }
 
 /// A constant of floats with as many values as its shape says.
-pub(super) fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
+pub(super) fn floats(Constant { tensor, raw }: Constant<'_>) -> Option<Vec<f32>> {
     if tensor.data_type != DataType::Float as i32 {
         return None;
     }
-    let values = if tensor.raw_data.is_empty() {
+    let values = if raw.is_empty() {
         tensor.float_data.clone()
     } else {
-        tensor.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     };
     (values.len() == count(tensor)?).then_some(values)
 }
@@ -63,19 +71,22 @@ pub(super) fn scalar(nodes: &Nodes<'_>, value: &str) -> Option<f32> {
 /// A vector of floats of this length.
 pub(super) fn vector(nodes: &Nodes<'_>, value: &str, len: usize) -> Option<Vec<f32>> {
     let tensor = nodes.constant(value)?;
-    (tensor.dims.len() == 1).then(|| floats(tensor)).flatten().filter(|values| values.len() == len)
+    (tensor.tensor.dims.len() == 1)
+        .then(|| floats(tensor))
+        .flatten()
+        .filter(|values| values.len() == len)
 }
 
 /// The whole numbers of a constant, such as a shape.
 pub(super) fn integers(nodes: &Nodes<'_>, value: &str) -> Option<Vec<i64>> {
-    let tensor = nodes.constant(value)?;
+    let Constant { tensor, raw } = nodes.constant(value)?;
     if tensor.data_type != DataType::Int64 as i32 {
         return None;
     }
-    let values = if tensor.raw_data.is_empty() {
+    let values = if raw.is_empty() {
         tensor.int64_data.clone()
     } else {
-        tensor.raw_data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+        raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
     };
     (values.len() == count(tensor)?).then_some(values)
 }
@@ -112,14 +123,14 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
 }
 
 /// A constant of int8 with as many values as its shape says.
-pub(super) fn int8(tensor: &TensorProto) -> Option<Vec<i8>> {
+pub(super) fn int8(Constant { tensor, raw }: Constant<'_>) -> Option<Vec<i8>> {
     if tensor.data_type != DataType::Int8 as i32 {
         return None;
     }
-    let values: Vec<i8> = if tensor.raw_data.is_empty() {
+    let values: Vec<i8> = if raw.is_empty() {
         tensor.int32_data.iter().map(|v| i8::try_from(*v).ok()).collect::<Option<_>>()?
     } else {
-        tensor.raw_data.iter().map(|byte| byte.cast_signed()).collect()
+        raw.iter().map(|byte| byte.cast_signed()).collect()
     };
     (values.len() == count(tensor)?).then_some(values)
 }

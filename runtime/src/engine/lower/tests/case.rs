@@ -14,6 +14,7 @@ use tract_onnx::prelude::InferenceModelExt;
 use crate::engine::Engine;
 use crate::engine::kernel::KernelOp;
 use crate::engine::load::model_of;
+use crate::engine::lower::{File, Held};
 
 /// A graph under construction, of which every value but the constants is an f32 of fixed shape.
 #[derive(Clone, Default)]
@@ -112,7 +113,8 @@ impl Case {
             graph: Some(self.graph.clone()),
             ..ModelProto::default()
         };
-        model_of(proto, taps, engine).unwrap().into_typed().unwrap()
+        let held = Held::new(File::Bytes(&[]), Vec::new());
+        model_of(proto, &held, taps, engine).unwrap().into_typed().unwrap()
     }
 
     /// The kernels by name, after both forms were found to give the same numbers.
