@@ -2,13 +2,28 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import torch
-from pytest import approx, mark
+from pytest import approx, fixture, mark, raises
+from safetensors.torch import load_file
 
-from hilbert import Fusion, FusionConfig, Rows
+import golden
+from checkpoint import load
+from hilbert import (
+    ExpertsConfig,
+    Fusion,
+    FusionConfig,
+    Hilbert,
+    HilbertConfig,
+    Rows,
+    SpeechConfig,
+    TaskConfig,
+    TextConfig,
+)
 from merging import UNTIMED, RowStore, kept
 
+MODELS = Path(__file__).parents[1]
 CONFIG = FusionConfig(audio_row=12, text_row=8, width=16, heads=2, pooling=8, contrast=8)
 CROSSED = ("cross_audio_pooled", "cross_text_pooled", "joint", "document")
 
@@ -146,3 +161,42 @@ def test_nothing_merges_in_training():
     audio, text = document(9, 12), document(7, 8)
     found, expected = (f.train()(audio, text) for f in (fusion(4), fusion(1000)))
     assert found.cross_audio.shape == expected.cross_audio.shape
+
+
+@fixture(params=["spoken-english", "consultations"])
+def shipped(request):
+    folder = MODELS / request.param
+    return load(folder / "checkpoint")[0], load_file(folder / "golden.safetensors")
+
+
+def test_the_golden_document_merges_as_its_file_says_and_no_merge_is_a_close_call(shipped):
+    model, file = shipped
+    for modality, count in golden.LONG.items():
+        blend = golden.Blend(*(file[f"inputs/long/{modality}_{name}"] for name in ("picked", "share", "times")))
+        with torch.inference_mode():
+            store = golden.store_of(model, modality, blend, file[f"f32/typical/{modality}_rows"])
+        assert store.lead > golden.LEAD / 2  # other machines round otherwise
+        assert sum(store.sizes) == count
+        stored = {name: file[f"f32/long/{modality}_{name}"] for name in ("sizes", "merged_times", "merged_x")}
+        assert store.sizes == stored["sizes"].tolist()
+        times = torch.tensor(store.times, dtype=torch.float64)
+        assert torch.equal(times.nan_to_num(-1), stored["merged_times"].nan_to_num(-1))
+        assert torch.allclose(torch.stack(store.x[::16]), stored["merged_x"], atol=1e-4)
+
+
+def test_a_document_whose_merges_rounding_could_change_is_refused(monkeypatch):
+    monkeypatch.setattr(golden, "DRAWS", 2)
+    monkeypatch.setattr(golden, "LEAD", 2.0)
+    task = TaskConfig("fluency", "binary", ["fluent", "at_risk"])
+    model = Hilbert(
+        HilbertConfig(
+            SpeechConfig(n_mels=8, frames=40, width=6, heads=2, layers=1, ffn=8),
+            TextConfig(vocabulary=30, positions=12, width=8, heads=2, layers=1, ffn=8),
+            CONFIG,
+            ExpertsConfig(2, 8),
+            [task],
+        )
+    ).eval()
+    typical = {"f32": {"audio_rows": torch.randn(4, 12), "text_rows": torch.randn(4, 8)}}
+    with torch.inference_mode(), raises(SystemExit, match="rounding could change what merges"):
+        golden.long_document({"f32": model}, {}, typical)
