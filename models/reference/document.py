@@ -79,6 +79,6 @@ def one_document(rows: Tensor, middles: list[float], width: int) -> Rows:
     """A batch of one, on the rows' device; an absent modality is one masked row."""
     if len(rows) == 0:
         empty = torch.zeros(1, 1)
-        return Rows(torch.zeros(1, 1, width), empty, empty.clone(), empty.clone()).to(rows.device)
-    times, ones = torch.tensor([middles], dtype=torch.float64), torch.ones(1, len(rows))
-    return Rows(rows[None], times, ones, torch.zeros(1, len(rows))).to(rows.device)
+        return Rows(torch.zeros(1, 1, width), empty, empty.clone()).to(rows.device)
+    times = torch.tensor([middles], dtype=torch.float64)
+    return Rows(rows[None], times, torch.ones(1, len(rows))).to(rows.device)

@@ -1,4 +1,5 @@
-r"""Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording.
+r"""Writes `golden.safetensors`: inputs and every stage's output for four documents, cut from the sample recording, and
+of a fifth, `long`, the stages that more than `n_max` rows change.
 
     python golden.py --checkpoint ../spoken-english/checkpoint --recipe ../spoken-english/recipe.json \
         --sample ../../examples/data/session.wav --out FILE
@@ -6,10 +7,14 @@ r"""Writes `golden.safetensors`: inputs and every stage's output for four docume
 Names are `inputs/DOCUMENT/...` and `SET/DOCUMENT/STAGE`, for the sets `f32` and `int8` (PyTorch on the dequantised int8
 weights, those that the recipe leaves float as they are). Absent modalities have no tensors. `taps/MODULE` are those of
 the parity ledger, of another input (`taps.py`). The sample's SRT lies beside it. `docs/golden.md` lists shapes.
+
+Rows of `long` are blends of those of `typical`. It is drawn until every merge is decided by more than rounding.
 """
 
 import argparse
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +33,17 @@ from document import cue_inputs, middle, one_document, segment_inputs
 from hilbert import Hilbert
 from integrity_scores import IntegrityModel
 from log_mel import LogMelConfig
+from merging import RowStore
 from segment import SegmentConfig, segment
 from taps import taps
 from word_pieces import Cue, token_rows
 
 SCHEMA = "hilbert.golden/1"
+LONG = {"audio": 600, "text": 560}  # rows
+SEED = 1464  # of the first draw, which both shipped models take
+DRAWS = 1000  # at most; of one model about one in ten will do
+LEAD = 1e-5  # of the merged pair's cosine over the next best; float32 moves a cosine by up to 1e-6
+LONG_STAGES = ("audio_pooled", "text_pooled", "cross_audio_pooled", "cross_text_pooled", "joint", "document", "gates")
 
 
 def documents(samples: np.ndarray, cues: list[Cue]) -> dict[str, tuple[tuple[int, int] | None, list[Cue]]]:
@@ -63,16 +74,22 @@ def inputs_of(samples: np.ndarray, span: tuple | None, cues: list[Cue], vocabula
 
 def stages(model: Hilbert, config: dict, inputs: dict) -> dict[str, torch.Tensor]:
     """Every stage's output of one document, on the model's device, absent modalities left out."""
-    out, device = {}, model.fusion.null_audio.device
-    fusion = model.config.fusion
-    audio, text = (torch.zeros(0, width, device=device) for width in (fusion.audio_row, fusion.text_row))
+    rows, device = {}, model.fusion.null_audio.device
     if "log_mel" in inputs:
-        audio = out["audio_rows"] = model.speech(inputs["log_mel"].to(device), inputs["mel_mask"].to(device))
+        rows["audio_rows"] = model.speech(inputs["log_mel"].to(device), inputs["mel_mask"].to(device))
     if "tokens" in inputs:
-        text = out["text_rows"] = model.text(inputs["tokens"].to(device), inputs["token_mask"].to(device))
+        rows["text_rows"] = model.text(inputs["tokens"].to(device), inputs["token_mask"].to(device))
+    return rows | after_encoders(model, config, rows, inputs)
+
+
+def after_encoders(model: Hilbert, config: dict, rows: dict, middles: dict) -> dict[str, torch.Tensor]:
+    """Every later stage's output; `middles` holds `audio_middles` and `text_middles`, seconds."""
+    out, fusion, device = {}, model.config.fusion, model.fusion.null_audio.device
+    audio = rows.get("audio_rows", torch.zeros(0, fusion.audio_row, device=device))
+    text = rows.get("text_rows", torch.zeros(0, fusion.text_row, device=device))
     logits, fused = model(
-        one_document(audio, inputs.get("audio_middles", []), audio.shape[1]),
-        one_document(text, inputs.get("text_middles", []), text.shape[1]),
+        one_document(audio, middles.get("audio_middles", []), audio.shape[1]),
+        one_document(text, middles.get("text_middles", []), text.shape[1]),
     )
     for name, value in vars(fused).items():
         if name.startswith(("audio", "cross_audio")) and not len(audio):
@@ -120,6 +137,89 @@ def integrity_stages(
     }
 
 
+@dataclass
+class Blend:
+    """One modality of the document `long`: each row lies between two rows of `typical`."""
+
+    picked: torch.Tensor  # [S, 2] which two
+    share: torch.Tensor  # [S] of the first; the rest is the second's
+    times: torch.Tensor  # [S, 2] seconds in float64, NaN where untimed
+
+    def rows(self, typical: torch.Tensor) -> torch.Tensor:
+        """[T, R] -> [S, R]"""
+        a, b = typical[self.picked].unbind(1)
+        return self.share[:, None] * a + (1 - self.share[:, None]) * b
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, modality: str, typical: int) -> "Blend":
+        """Rows of 3 to 10 s with pauses of 0.2 to 2 s; every seventh cue is untimed."""
+        count = LONG[modality]
+        picked, share = rng.integers(0, typical, (count, 2)), rng.random(count, np.float32)
+        lengths, pauses = rng.uniform(3, 10, count), rng.uniform(0.2, 2, count)
+        ends = np.cumsum(pauses + lengths)
+        times = np.stack([ends - lengths, ends], 1)
+        if modality == "text":
+            times[6::7] = np.nan
+        return cls(*(torch.from_numpy(x) for x in (picked, share, times)))
+
+
+class WatchedStore(RowStore):
+    """Knows by how much the closest of its merges was decided."""
+
+    lead = math.inf
+
+    def merge_most_similar(self):
+        second, best = sorted(self.cosines)[-2:]
+        self.lead = min(self.lead, best - second)
+        super().merge_most_similar()
+
+
+def store_of(model: Hilbert, modality: str, blend: Blend, typical: torch.Tensor) -> WatchedStore:
+    """The rows of one modality of `long` as the device keeps them."""
+    project = getattr(model.fusion, f"project_{modality}")
+    x, score = project(blend.rows(typical), model.fusion.position(blend.times.mean(1)[None])[0])
+    store = WatchedStore(model.config.fusion.n_max)
+    for row, s, times in zip(x, score.tolist(), blend.times.tolist()):
+        store.push(row, s, tuple(times))
+    return store
+
+
+def long_document(sets: dict[str, Hilbert], config: dict, typical: dict[str, dict]) -> dict[str, torch.Tensor]:
+    """The tensors of `long`; `typical` holds both encoders' rows of that document for each set."""
+    closest = 0
+    for seed in range(SEED, SEED + DRAWS):
+        rng, blends, stores = np.random.default_rng(seed), {}, {}
+        for m in LONG:
+            blends[m] = Blend.draw(rng, m, len(typical["f32"][f"{m}_rows"]))
+            for name, model in sets.items():
+                stores[name, m] = store_of(model, m, blends[m], typical[name][f"{m}_rows"])
+        lead = min(s.lead for s in stores.values())
+        closest = max(closest, lead)
+        if lead >= LEAD:
+            break
+    else:
+        raise SystemExit(
+            f"document long: in every one of {DRAWS} draws the best cosine of a merge leads by at most {closest:.1e}, "
+            f"expected {LEAD:.0e}; rounding could change what merges"
+        )
+    print(f"long: seed {seed}, the best cosine of every merge leads by at least {lead:.1e}")
+    out = {}
+    for m, blend in blends.items():
+        out |= {f"inputs/long/{m}_{name}": value for name, value in vars(blend).items()}
+    for name, model in sets.items():
+        rows = {f"{m}_rows": b.rows(typical[name][f"{m}_rows"]) for m, b in blends.items()}
+        middles = {f"{m}_middles": b.times.mean(1).tolist() for m, b in blends.items()}
+        found = after_encoders(model, config, rows, middles)
+        kept = {k: v for k, v in found.items() if k in LONG_STAGES or k.startswith(("head/", "probabilities/"))}
+        for m in LONG:
+            store = stores[name, m]
+            kept[f"{m}_sizes"] = torch.tensor(store.sizes)
+            kept[f"{m}_merged_times"] = torch.tensor(store.times, dtype=torch.float64)
+            kept[f"{m}_merged_x"] = torch.stack(store.x[::16])
+        out |= {f"{name}/long/{stage}": value for stage, value in kept.items()}
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -154,6 +254,10 @@ def main():
                     found |= integrity_stages(one, config, inputs, cues, kept)
                 for stage, value in found.items():
                     tensors[f"{set_name}/{name}/{stage}"] = value.clone()
+    with torch.inference_mode():
+        rows = ("audio_rows", "text_rows")
+        typical = {name: {r: tensors[f"{name}/typical/{r}"] for r in rows} for name in sets}
+        tensors |= long_document(sets, config, typical)
     tensors |= {f"taps/{name}": value for name, value in taps(model, config, vocabulary).items()}
     wav = f"examples/data/{arguments.sample.name}"
     metadata = {

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from merging import Kept, kept
+
 
 @dataclass
 class SpeechConfig:
@@ -293,12 +295,9 @@ class Pooling(nn.Module):
         return self.score(self.hidden(x).tanh()).squeeze(-1)
 
 
-def pool(x: Tensor, score: Tensor, mask: Tensor, log_size: Tensor) -> Tensor:
-    """Softmax over the rows of score + log size, and its weighted sum; zeros where there is no row.
-
-    [B, S, D], [B, S], [B, S], [B, S] -> [B, D]
-    """
-    weights = (score + log_size).masked_fill(mask == 0, -1e9).softmax(1) * mask  # [B, S]
+def pool(x: Tensor, logit: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the rows, and its weighted sum; zeros where there is no row. [B, S, D], [B, S], [B, S] -> [B, D]"""
+    weights = logit.masked_fill(mask == 0, -1e9).softmax(1) * mask  # [B, S]
     return (weights[..., None] * x).sum(1)
 
 
@@ -333,16 +332,16 @@ class CrossAttention(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.pool = Pooling(config.width, config.pooling)
 
-    def forward(self, x: Tensor, other: Tensor, mask: Tensor, log_size: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, Q, D], [B, N, D], [B, N], [B, N] -> C [B, Q, D] and its pooling score [B, Q]"""
+    def forward(self, x: Tensor, other: Kept) -> tuple[Tensor, Tensor]:
+        """[B, Q, D], N rows of the other modality -> C [B, Q, D] and its pooling score [B, Q]"""
 
         def split(y):
             return y.unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D / H]
 
-        query, key, value = split(self.query(x)), split(self.key(other)), split(self.value(other))
+        query, key, value = split(self.query(x)), split(self.key(other.x)), split(self.value(other.x))
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])  # [B, H, Q, N]
-        scores = scores + (log_size + (mask - 1) * 1e9)[:, None, None, :]
-        weights = scores.softmax(3) * mask[:, None, None, :]  # [B, H, Q, N]
+        scores = scores + (other.log_size + (other.mask - 1) * 1e9)[:, None, None, :]
+        weights = scores.softmax(3) * other.mask[:, None, None, :]  # [B, H, Q, N]
         attended = (weights @ value).transpose(1, 2).flatten(2)  # [B, Q, D]
         c = self.norm(x + self.output(attended))
         return c, self.pool(c)
@@ -355,7 +354,6 @@ class Rows:
     rows: Tensor  # [B, S, R] of the encoder
     middle_s: Tensor  # [B, S] seconds in float64, NaN where untimed: hours in float32 would lose the shortest periods
     mask: Tensor  # [B, S] 1 at real rows
-    log_size: Tensor  # [B, S] log of how many rows each one stands for; 0 unless merged
 
     def to(self, device: str) -> "Rows":
         return Rows(*(x.to(device) for x in vars(self).values()))
@@ -363,16 +361,16 @@ class Rows:
 
 @dataclass
 class Fused:
-    """Every tensor of the fusion, named as the golden file names it."""
+    """Every tensor of the fusion, named as the golden file names it. Na and Nt rows are kept of Sa and St."""
 
     audio_x: Tensor  # [B, Sa, D]
     audio_score: Tensor  # [B, Sa]
     text_x: Tensor  # [B, St, D]
     text_score: Tensor  # [B, St]
-    cross_audio: Tensor  # [B, Sa, D]
-    cross_audio_score: Tensor  # [B, Sa]
-    cross_text: Tensor  # [B, St, D]
-    cross_text_score: Tensor  # [B, St]
+    cross_audio: Tensor  # [B, Na, D]
+    cross_audio_score: Tensor  # [B, Na]
+    cross_text: Tensor  # [B, Nt, D]
+    cross_text_score: Tensor  # [B, Nt]
     audio_pooled: Tensor  # [B, D]
     text_pooled: Tensor  # [B, D]
     cross_audio_pooled: Tensor  # [B, D]
@@ -409,15 +407,21 @@ class Fusion(nn.Module):
         code = sinusoids(flat.nan_to_num(), config.width, config.period_min_s, config.period_max_s)
         return (code * timed[:, None]).reshape(*middle_s.shape, config.width)
 
+    def kept(self, x: Tensor, score: Tensor, mask: Tensor) -> Kept:
+        """What cross-attention sees: every row in training, at most `n_max` else, as on the device."""
+        return kept(x, score, mask, math.inf if self.training else self.config.n_max)
+
     def forward(self, audio: Rows, text: Rows) -> Fused:
         audio_x, audio_score = self.project_audio(self.dropout(audio.rows), self.position(audio.middle_s))
         text_x, text_score = self.project_text(self.dropout(text.rows), self.position(text.middle_s))
-        cross_audio, cross_audio_score = self.cross_audio(audio_x, text_x, text.mask, text.log_size)
-        cross_text, cross_text_score = self.cross_text(text_x, audio_x, audio.mask, audio.log_size)
-        audio_pooled = pool(audio_x, audio_score, audio.mask, audio.log_size)
-        text_pooled = pool(text_x, text_score, text.mask, text.log_size)
-        cross_audio_pooled = pool(cross_audio, cross_audio_score, audio.mask, audio.log_size)
-        cross_text_pooled = pool(cross_text, cross_text_score, text.mask, text.log_size)
+        audio_kept = self.kept(audio_x, audio_score, audio.mask)
+        text_kept = self.kept(text_x, text_score, text.mask)
+        cross_audio, cross_audio_score = self.cross_audio(audio_kept.x, text_kept)
+        cross_text, cross_text_score = self.cross_text(text_kept.x, audio_kept)
+        audio_pooled = pool(audio_x, audio_score, audio.mask)
+        text_pooled = pool(text_x, text_score, text.mask)
+        cross_audio_pooled = pool(cross_audio, cross_audio_score + audio_kept.log_size, audio_kept.mask)
+        cross_text_pooled = pool(cross_text, cross_text_score + text_kept.log_size, text_kept.mask)
         has_audio = audio.mask.amax(1, keepdim=True)  # [B, 1]
         has_text = text.mask.amax(1, keepdim=True)  # [B, 1]
         z_a = has_audio * audio_pooled + (1 - has_audio) * self.null_audio

@@ -144,7 +144,7 @@ class Material:
 
 def rows_of(tensors: tuple[Tensor, ...]) -> tuple[Rows, Rows]:
     """The first six tensors of a batch as audio and text."""
-    return tuple(Rows(*tensors[i : i + 3], torch.zeros_like(tensors[i + 2])) for i in (0, 3))
+    return tuple(Rows(*tensors[i : i + 3]) for i in (0, 3))
 
 
 def train(pool: list[Mixed], config: FusionConfig, seed: int, path: Path, device: str) -> tuple[Mismatch, Standardiser]:

@@ -44,4 +44,4 @@ def collate(documents: list[Document], modality: str) -> Rows:
         padded[i, :n] = rows[i]
         middles[i, :n] = torch.tensor(getattr(d, f"{modality}_middles"), dtype=torch.float64)
         mask[i, :n] = 1
-    return Rows(padded, middles, mask, torch.zeros_like(mask))
+    return Rows(padded, middles, mask)

@@ -38,7 +38,7 @@ def model():
 
 def rows(batch, count, width, mask=None):
     mask = torch.ones(batch, count) if mask is None else mask
-    return Rows(torch.randn(batch, count, width), torch.rand(batch, count) * 60, mask, torch.zeros(batch, count))
+    return Rows(torch.randn(batch, count, width), torch.rand(batch, count) * 60, mask)
 
 
 def test_the_speech_row_does_not_depend_on_what_stands_in_the_padding_far_from_the_audio(model):
@@ -63,7 +63,7 @@ def test_a_document_in_a_padded_batch_equals_the_document_alone(model):
     together, _ = model(audio, text)
 
     def alone(r):
-        return Rows(r.rows[1:, :2], r.middle_s[1:, :2], r.mask[1:, :2], r.log_size[1:, :2])
+        return Rows(r.rows[1:, :2], r.middle_s[1:, :2], r.mask[1:, :2])
 
     apart, _ = model(alone(audio), alone(text))
     for task in together:
@@ -76,19 +76,10 @@ def test_an_absent_modality_gives_finite_answers_that_its_masked_rows_cannot_cha
     outputs, fused = model(audio, nothing)
     assert all(torch.isfinite(v).all() for v in outputs.values())
     assert torch.equal(fused.text[0], model.fusion.null_text)
-    hidden = Rows(torch.randn(1, 5, 16), torch.rand(1, 5), torch.zeros(1, 5), torch.zeros(1, 5))
+    hidden = Rows(torch.randn(1, 5, 16), torch.rand(1, 5), torch.zeros(1, 5))
     again, _ = model(audio, hidden)
     for task in outputs:
         assert torch.allclose(outputs[task], again[task], atol=1e-6)
-
-
-def test_two_equal_rows_are_the_same_as_one_row_of_size_two(model):
-    one = rows(1, 1, 32)
-    text = rows(1, 2, 16)
-    twice = Rows(one.rows.repeat(1, 2, 1), one.middle_s.repeat(1, 2), torch.ones(1, 2), torch.zeros(1, 2))
-    merged = Rows(one.rows, one.middle_s, one.mask, torch.full((1, 1), 2.0).log())
-    a, b = model(twice, text)[1].document, model(merged, text)[1].document
-    assert torch.allclose(a, b, atol=1e-5)
 
 
 def test_untimed_rows_get_no_position(model):
