@@ -251,6 +251,12 @@ impl DocumentRows {
         self.stream(modality).store.rows()
     }
 
+    /// The values of the rows kept of one modality, `[rows, width]`.
+    #[must_use]
+    pub fn values(&self, modality: Modality) -> &[f32] {
+        self.stream(modality).store.values()
+    }
+
     /// How many rows of one modality came in, merged ones counted one by one.
     #[must_use]
     pub fn pushed(&self, modality: Modality) -> u64 {

@@ -12,6 +12,8 @@
 mod alignment;
 #[path = "golden/file.rs"]
 mod file;
+#[path = "golden/long.rs"]
+mod long;
 #[path = "golden/report.rs"]
 mod report;
 #[path = "golden/stages.rs"]

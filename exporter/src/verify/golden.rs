@@ -66,13 +66,15 @@ impl Golden {
         &self.int8_floats
     }
 
-    /// Names of the documents of one set, at least one.
+    /// Names of the documents of one set that have rows of their own, at least one.
     pub(super) fn documents(&self, set: &str) -> Result<Vec<String>> {
         let prefix = format!("{set}/");
         let names: BTreeSet<_> = self
             .tensors
             .keys()
-            .filter_map(|k| k.strip_prefix(&prefix)?.split('/').next())
+            .filter_map(|name| name.strip_prefix(&prefix)?.split_once('/'))
+            .filter(|(_, stage)| ["audio_rows", "text_rows"].contains(stage))
+            .map(|(document, _)| document)
             .collect();
         if names.is_empty() {
             return Err(self.wrong(
@@ -222,8 +224,10 @@ mod tests {
 
     #[test]
     fn tensors_that_are_missing_of_another_type_or_empty_are_named() {
-        let golden = written(SCHEMA, "int8/a/gates", Dtype::F64, &[0, 4], &[]).unwrap();
+        let golden = written(SCHEMA, "int8/a/text_rows", Dtype::F32, &[0, 4], &[]).unwrap();
         assert_eq!(golden.documents("int8").unwrap(), ["a"]);
+        let golden = written(SCHEMA, "int8/a/gates", Dtype::F64, &[0, 4], &[]).unwrap();
+        assert!(golden.documents("int8").is_err());
         let rows = [
             (golden.documents("f32").map(|_| ()), r#"tensor "f32/": found none of this set"#),
             (

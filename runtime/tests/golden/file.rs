@@ -1,6 +1,6 @@
 //! The golden file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
@@ -47,13 +47,14 @@ impl Golden {
         Self { model: Arc::new(model), set, wav, tensors: tensors.collect() }
     }
 
+    /// Those that begin with a recording or a transcript; `long` is made of the rows of another.
     pub(crate) fn documents(&self) -> Vec<String> {
         let prefix = format!("{}/", self.set);
-        let of_set = self
-            .tensors
-            .keys()
-            .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix("/document"));
-        of_set.map(str::to_owned).collect()
+        let names = self.tensors.keys().filter_map(|name| {
+            let (document, stage) = name.strip_prefix(&prefix)?.split_once('/')?;
+            ["audio_rows", "text_rows"].contains(&stage).then(|| document.to_owned())
+        });
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(crate) fn input(&self, document: &str, name: &str) -> Option<&Vec<f64>> {
