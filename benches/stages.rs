@@ -138,7 +138,7 @@ fn fusion_and_experts(
         }
         Ok(())
     };
-    let mut document = model.fusion().document_rows();
+    let mut document = model.fusion().document_rows(model.manifest().fusion.n_max);
     fill(&mut document, 1, 0)?;
     group.bench_function("project_audio", |bencher| bencher.iter(|| fill(&mut document, 1, 0)));
     fill(&mut document, 0, 1)?;

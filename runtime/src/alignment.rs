@@ -57,6 +57,18 @@ pub struct DocumentAlignment {
     cues: Vec<AlignedCue>,
     /// Timed cues whose audio has not passed, the first to end last.
     waiting: Vec<Waiting>,
+    /// Bytes of their texts.
+    waiting_text: usize,
+    /// What a document may hold that asks for no more room, and what this one may.
+    capacity: Room,
+    room: Room,
+}
+
+/// How much text may wait, bytes, and how many cues are known.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    waiting_text: usize,
+    cues: usize,
 }
 
 /// A cue that waits for its audio.
@@ -65,7 +77,7 @@ struct Waiting {
     /// Its place in the transcript.
     index: usize,
     times: CueTimes,
-    text: String,
+    text: Box<str>,
 }
 
 /// One cue of the transcript, and what is known of it.
@@ -140,32 +152,35 @@ impl Alignment {
         Ok(Self { constants: constants.clone(), hop, reduction, sample_rate, kept })
     }
 
-    /// Buffers for one document at a time, allocated and written here.
+    /// Buffers for one document at a time, allocated and written here, for at most so many bytes of text that wait and so many
+    /// cues.
     #[must_use]
-    pub fn document(&self) -> DocumentAlignment {
+    pub fn document(&self, waiting_text: usize, cues: usize) -> DocumentAlignment {
+        let room = Room { waiting_text, cues };
         DocumentAlignment {
+            capacity: room,
+            room,
+            waiting_text: 0,
             posteriors: Posteriors::new(self.kept, manifest::Alignment::CLASSES),
             // A text of more characters than there are frames fits none of them, whatever it says.
             readings: Readings::new(self.kept),
             viterbi: Viterbi::new(self.kept),
-            cues: Vec::new(),
-            waiting: Vec::new(),
+            cues: Vec::with_capacity(cues),
+            waiting: Vec::with_capacity(cues),
         }
     }
 
-    /// Takes the next cues of the transcript.
-    pub fn push_cues(&self, document: &mut DocumentAlignment, cues: &[Cue]) {
-        for cue in cues {
-            let index = document.cues.len();
-            let missing =
-                if cue.times.is_some() { NotAligned::NotHeld } else { NotAligned::Untimed };
-            let Cue { times, line, .. } = *cue;
-            document.cues.push(AlignedCue { times, line, fit: Err(missing) });
-            if let Some(times) = times {
-                document.waiting.push(Waiting { index, times, text: cue.text.clone() });
-            }
-        }
-        document.waiting.sort_by(|a, b| b.times.end_s.total_cmp(&a.times.end_s));
+    /// Takes the next cue of the transcript, for which there is room.
+    pub fn push_cue(&self, document: &mut DocumentAlignment, cue: &Cue) {
+        let Cue { times, line, .. } = *cue;
+        let missing = if times.is_some() { NotAligned::NotHeld } else { NotAligned::Untimed };
+        let index = document.cues.len();
+        document.cues.push(AlignedCue { times, line, fit: Err(missing) });
+        let Some(times) = times else { return };
+        // Of those that end together the first comes first.
+        let place = document.waiting.partition_point(|other| other.times.end_s > times.end_s);
+        document.waiting_text += cue.text.len();
+        document.waiting.insert(place, Waiting { index, times, text: cue.text.as_str().into() });
         if let Some(latest_s) = document.posteriors.latest_s() {
             self.align_until(document, latest_s);
         }
@@ -215,6 +230,7 @@ impl Alignment {
     fn align_until(&self, document: &mut DocumentAlignment, until_s: f64) {
         let ends = |cue: &mut Waiting| cue.times.end_s + self.constants.margin_s < until_s;
         while let Some(cue) = document.waiting.pop_if(ends) {
+            document.waiting_text -= cue.text.len();
             let fit = self.fit(document, &cue);
             if let Some(aligned) = document.cues.get_mut(cue.index) {
                 aligned.fit = fit;
@@ -251,10 +267,42 @@ impl DocumentAlignment {
         &self.cues
     }
 
-    /// Makes room for another document.
+    /// Whether there is room for the cue.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Budget`] if there is not.
+    pub fn check(&self, cue: &Cue) -> Result<()> {
+        let waiting_text = self.waiting_text + cue.times.map_or(0, |_| cue.text.len());
+        let bytes = "bytes of text that wait for their audio";
+        for (what, found, most) in [
+            ("cues", self.cues.len() + 1, self.room.cues),
+            (bytes, waiting_text, self.room.waiting_text),
+        ] {
+            if found > most {
+                let (found, most) = (found as u64, most as u64);
+                return Err(ErrorKind::Budget { what, found, most }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for these cues, of this document.
+    pub fn make_room(&mut self, cues: &[Cue]) {
+        let text: usize = cues.iter().map(|cue| cue.text.len()).sum();
+        self.room.cues = self.room.cues.max(self.cues.len() + cues.len());
+        self.room.waiting_text = self.room.waiting_text.max(self.waiting_text + text);
+        self.cues.reserve_exact(cues.len());
+        self.waiting.reserve_exact(cues.len());
+    }
+
+    /// Makes room for another document, and gives back what more than its capacity took.
     pub fn clear(&mut self) {
         self.posteriors.clear();
         self.cues.clear();
         self.waiting.clear();
+        self.waiting_text = 0;
+        self.room = self.capacity;
+        self.cues.shrink_to(self.capacity.cues);
+        self.waiting.shrink_to(self.capacity.cues);
     }
 }

@@ -6,8 +6,9 @@
 mod mixdown;
 mod resample;
 
+use heapless::Vec as BoundedVec;
 use hilbert_formats::manifest::Audio;
-use hilbert_formats::wav::LARGEST_SAMPLE;
+use hilbert_formats::wav::{LARGEST_SAMPLE, MAX_CHANNELS};
 
 use self::mixdown::Mixdown;
 use self::resample::Resampler;
@@ -24,9 +25,33 @@ pub const MAX_SAMPLE_RATE: u32 = 192_000;
 pub struct PcmFormat {
     /// Frames a second, [`MIN_SAMPLE_RATE`] to [`MAX_SAMPLE_RATE`].
     pub sample_rate: u32,
-    /// Samples of one frame, at least 1.
+    /// Samples of one frame, 1 to [`MAX_CHANNELS`].
     pub channels: u16,
 }
+
+/// Interleaved samples as a device or a program gives them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pcm<'a> {
+    /// Whole numbers, of which 32,768 are 1.
+    I16(&'a [i16]),
+    /// In [-1, 1].
+    F32(&'a [f32]),
+}
+
+impl<'a> From<&'a [i16]> for Pcm<'a> {
+    fn from(samples: &'a [i16]) -> Self {
+        Self::I16(samples)
+    }
+}
+
+impl<'a> From<&'a [f32]> for Pcm<'a> {
+    fn from(samples: &'a [f32]) -> Self {
+        Self::F32(samples)
+    }
+}
+
+/// Whole numbers that become floats at a time.
+const CONVERTED: usize = 512;
 
 /// How several channels become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,13 +73,16 @@ pub struct AudioStream {
     mixdown: Mixdown,
     resampler: Option<Resampler>,
     frames: u64,
+    /// The samples of a frame that is not whole yet.
+    partial: BoundedVec<f32, { MAX_CHANNELS as usize }>,
 }
 
 impl AudioStream {
     /// A stream from `input` to mono as `output` says.
     ///
     /// # Errors
-    /// [`ErrorKind::SampleRate`] outside the readable range, [`ErrorKind::Channel`] for a channel that `input` does not have.
+    /// [`ErrorKind::SampleRate`] and [`ErrorKind::Channels`] outside the readable range, [`ErrorKind::Channel`] for a channel that
+    /// `input` does not have.
     pub fn new(input: PcmFormat, channel: ChannelChoice, output: &Audio) -> Result<Self> {
         for found in [input.sample_rate, output.sample_rate] {
             if !(MIN_SAMPLE_RATE..=MAX_SAMPLE_RATE).contains(&found) {
@@ -66,47 +94,90 @@ impl AudioStream {
                 .into());
             }
         }
+        if !(1..=MAX_CHANNELS).contains(&input.channels) {
+            return Err(ErrorKind::Channels { found: input.channels, most: MAX_CHANNELS }.into());
+        }
         let resampler = if input.sample_rate == output.sample_rate {
             None
         } else {
             Some(Resampler::new(input.sample_rate, output.sample_rate)?)
         };
-        Ok(Self { mixdown: Mixdown::new(input.channels, channel)?, resampler, frames: 0 })
+        let mixdown = Mixdown::new(input.channels, channel)?;
+        Ok(Self { mixdown, resampler, frames: 0, partial: BoundedVec::new() })
     }
 
-    /// Takes a block of whole frames, `[frames * channels]` in [-1, 1], and hands mono samples on as they are ready.
+    /// Takes a block of interleaved samples of any length, which may end within a frame, and hands mono samples on as they are ready.
     ///
     /// # Errors
-    /// [`ErrorKind::Block`] when the block does not hold whole frames, [`ErrorKind::NotFinite`] for a sample that is no number
-    /// or beyond [`LARGEST_SAMPLE`], whatever `on_samples` returns. After an error the stream must not be fed further.
-    pub fn push(
+    /// [`ErrorKind::NotFinite`] for a sample that is no number or beyond [`LARGEST_SAMPLE`], whatever `on_samples` returns. After
+    /// an error the stream must not be fed further.
+    pub fn push<'a>(
         &mut self,
-        interleaved: &[f32],
+        block: impl Into<Pcm<'a>>,
         mut on_samples: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
-        let Self { mixdown, resampler, frames } = self;
+        match block.into() {
+            Pcm::F32(samples) => self.push_floats(samples, &mut on_samples),
+            Pcm::I16(samples) => samples.chunks(CONVERTED).try_for_each(|samples| {
+                let mut floats = [0.0; CONVERTED];
+                for (float, sample) in floats.iter_mut().zip(samples) {
+                    *float = f32::from(*sample) / 32_768.0;
+                }
+                self.push_floats(&floats[..samples.len()], &mut on_samples)
+            }),
+        }
+    }
+
+    fn push_floats(
+        &mut self,
+        mut samples: &[f32],
+        on_samples: &mut impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let channels = self.mixdown.channels();
         // The transform would spread one such sample over its block.
         if let Some(at) =
-            interleaved.iter().position(|sample| sample.is_nan() || sample.abs() > LARGEST_SAMPLE)
+            samples.iter().position(|sample| sample.is_nan() || sample.abs() > LARGEST_SAMPLE)
         {
-            let frame = *frames + (at / mixdown.channels()) as u64;
-            return Err(ErrorKind::NotFinite { found: interleaved[at], frame }.into());
+            let frame = self.frames + ((self.partial.len() + at) / channels) as u64;
+            return Err(ErrorKind::NotFinite { found: samples[at], frame }.into());
         }
+        while !self.partial.is_empty() && !samples.is_empty() {
+            let (sample, rest) = samples.split_at(1);
+            samples = rest;
+            self.partial.extend(sample.iter().copied());
+            if self.partial.len() == channels {
+                let frame = std::mem::take(&mut self.partial);
+                self.push_frames(&frame, on_samples)?;
+            }
+        }
+        let (whole, rest) = samples.split_at(samples.len() / channels * channels);
+        self.partial.extend(rest.iter().copied());
+        self.push_frames(whole, on_samples)
+    }
+
+    fn push_frames(
+        &mut self,
+        interleaved: &[f32],
+        on_samples: &mut impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let Self { mixdown, resampler, frames, .. } = self;
         mixdown.push(interleaved, |mono| {
             *frames += mono.len() as u64;
             match resampler {
                 None => on_samples(mono),
-                Some(resampler) => resampler.push(mono, &mut on_samples),
+                Some(resampler) => resampler.push(mono, on_samples),
             }
         })
     }
 
-    /// Hands on what the filter still holds. The stream is then ready for another recording of the same format.
+    /// Hands on what the filter still holds, and drops the samples of a last frame that is not whole. The stream is then ready for
+    /// another recording of the same format.
     ///
     /// # Errors
     /// Whatever `on_samples` returns.
     pub fn finish(&mut self, mut on_samples: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.frames = 0;
+        self.partial.clear();
         self.resampler.as_mut().map_or(Ok(()), |resampler| resampler.finish(&mut on_samples))
     }
 
@@ -114,6 +185,12 @@ impl AudioStream {
     #[must_use]
     pub const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Samples taken of a frame that is not whole yet.
+    #[must_use]
+    pub fn partial(&self) -> usize {
+        self.partial.len()
     }
 }
 
@@ -277,7 +354,7 @@ mod tests {
                 run.extend_from_slice(block);
                 Ok(())
             };
-            stream.push(&input, &mut collect).unwrap();
+            stream.push(&input[..], &mut collect).unwrap();
             assert_eq!(stream.frames(), input.len() as u64);
             stream.finish(&mut collect).unwrap();
         }
@@ -302,13 +379,39 @@ mod tests {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
                 let format = PcmFormat { sample_rate: rate, channels: 2 };
                 let mut stream = AudioStream::new(format, ChannelChoice::Mean, &OUTPUT).unwrap();
-                stream.push(&[0.0; 20], |_| Ok(())).unwrap();
-                let error = stream.push(&[0.0, 0.0, 0.0, value], |_| Ok(())).unwrap_err();
+                stream.push(&[0.0; 20][..], |_| Ok(())).unwrap();
+                let error = stream.push(&[0.0, 0.0, 0.0, value][..], |_| Ok(())).unwrap_err();
                 assert!(
                     matches!(error.kind(), ErrorKind::NotFinite { frame: 11, .. }),
                     "{value}: {error}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_the_floats_that_a_recording_of_them_has() {
+        let format = PcmFormat { sample_rate: 16_000, channels: 1 };
+        let mut stream = AudioStream::new(format, ChannelChoice::Mean, &OUTPUT).unwrap();
+        let whole: Vec<i16> =
+            (-700..700).map(|n| n * 46 + 13).chain([i16::MIN, i16::MAX]).collect();
+        let mut out = Vec::new();
+        let mut collect = |block: &[f32]| {
+            out.extend_from_slice(block);
+            Ok(())
+        };
+        stream.push(&whole[..], &mut collect).unwrap();
+        let expected: Vec<f32> = whole.iter().map(|n| f32::from(*n) / 32_768.0).collect();
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn channels_outside_the_range_are_refused() {
+        for channels in [0, 65, u16::MAX] {
+            let format = PcmFormat { sample_rate: 16_000, channels };
+            let error = AudioStream::new(format, ChannelChoice::Mean, &OUTPUT).unwrap_err();
+            let expected = format!("audio: found {channels} channels, expected 1 to 64");
+            assert_eq!((error.code(), error.to_string()), (4, expected));
         }
     }
 
@@ -327,21 +430,22 @@ mod tests {
             blocks in prop::collection::vec(0_usize..3000, 1..8),
         ) {
             let format = PcmFormat { sample_rate: rate, channels };
-            let frames: usize = blocks.iter().sum();
-            let input: Vec<f32> = (0..frames * usize::from(channels)).map(|n| (n as f32 * 0.37).sin()).collect();
+            // Blocks end within frames, and so may the recording.
+            let input: Vec<f32> = (0..blocks.iter().sum()).map(|n| (n as f32 * 0.37).sin()).collect();
             let run = |blocks: &[usize]| {
                 let mut stream = AudioStream::new(format, ChannelChoice::Mean, &OUTPUT).unwrap();
                 let mut out = Vec::new();
                 let mut rest = &input[..];
                 for &block in blocks {
-                    let (head, tail) = rest.split_at(block * usize::from(channels));
+                    let (head, tail) = rest.split_at(block);
                     stream.push(head, |samples| { out.extend_from_slice(samples); Ok(()) }).unwrap();
                     rest = tail;
                 }
+                assert_eq!(stream.partial(), input.len() % usize::from(channels));
                 stream.finish(|samples| { out.extend_from_slice(samples); Ok(()) }).unwrap();
                 out
             };
-            prop_assert_eq!(run(&blocks), run(&[frames]));
+            prop_assert_eq!(run(&blocks), run(&[input.len()]));
         }
     }
 }

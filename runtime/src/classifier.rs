@@ -103,7 +103,7 @@ impl Classifier {
             if samples == 0 {
                 break;
             }
-            self.session.push_audio(&block[..samples])?;
+            self.session.push_pcm(&block[..samples])?;
         }
         for warning in recording.warnings() {
             self.session.push_warning(Warning::from(warning));

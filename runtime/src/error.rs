@@ -68,6 +68,14 @@ pub enum ErrorKind {
         /// Hz.
         most: u32,
     },
+    /// The recording has no channel, or too many.
+    #[error("audio: found {found} channels, expected 1 to {most}")]
+    Channels {
+        /// Channels of the recording.
+        found: u16,
+        /// Most that are read.
+        most: u16,
+    },
     /// The channel asked for does not exist.
     #[error("audio: found channels 1 to {channels}, expected a channel {found}")]
     Channel {
@@ -101,6 +109,28 @@ pub enum ErrorKind {
         /// What was given, in words.
         found: &'static str,
     },
+    /// A session is asked to hold more or less than it can.
+    #[error("capacity {name}: found {found}, expected {least} to {most}")]
+    Capacity {
+        /// Which one, as in `n_max`.
+        name: &'static str,
+        /// What was asked for.
+        found: usize,
+        /// The least that may be.
+        least: usize,
+        /// The most that may be.
+        most: usize,
+    },
+    /// Memory that was granted does not suffice.
+    #[error("memory: found {found} {what}, expected at most {most}")]
+    Budget {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there would be.
+        found: u64,
+        /// How much there may be.
+        most: u64,
+    },
     /// A graph failed while running, which a bundle that opened does not do.
     #[error("graph {graph}: run failed: {message}")]
     GraphRun {
@@ -108,14 +138,6 @@ pub enum ErrorKind {
         graph: String,
         /// The engine's own words.
         message: String,
-    },
-    /// A block of interleaved samples ends within a frame.
-    #[error("audio: found a block of {found} samples, expected whole frames of {channels}")]
-    Block {
-        /// Samples of the block.
-        found: usize,
-        /// Samples of one frame.
-        channels: u16,
     },
     /// A segment is longer than the encoder's input.
     #[error("segment: found {found} samples, expected at most {most}")]
@@ -150,6 +172,7 @@ impl Error {
     pub(crate) fn in_file(self, file: &Path) -> Self {
         match *self.0 {
             kind @ (ErrorKind::SampleRate { .. }
+            | ErrorKind::Channels { .. }
             | ErrorKind::Channel { .. }
             | ErrorKind::NotFinite { .. }
             | ErrorKind::Nothing { .. }) => {
@@ -170,12 +193,13 @@ impl Error {
             | ErrorKind::Bundle { .. }
             | ErrorKind::Setting { .. } => 3,
             ErrorKind::SampleRate { .. }
+            | ErrorKind::Channels { .. }
             | ErrorKind::Channel { .. }
             | ErrorKind::NotFinite { .. }
             | ErrorKind::InFile { .. }
             | ErrorKind::Nothing { .. } => 4,
+            ErrorKind::Capacity { .. } | ErrorKind::Budget { .. } => 5,
             ErrorKind::GraphRun { .. }
-            | ErrorKind::Block { .. }
             | ErrorKind::SegmentLength { .. }
             | ErrorKind::Internal { .. } => 6,
         }

@@ -56,7 +56,6 @@ impl Modalities {
 #[derive(Debug)]
 pub struct Fusion {
     shape: Shape,
-    n_max: usize,
     position: PositionEncoding,
     audio: ModalityGraphs,
     text: ModalityGraphs,
@@ -70,7 +69,7 @@ struct ModalityGraphs {
     finish: Arc<Graph>,
 }
 
-/// What the fusion holds of one document: at most `n_max` rows a modality, and the pooling of all of them.
+/// What the fusion holds of one document: at most so many rows a modality, and the pooling of all of them.
 #[derive(Debug)]
 pub struct DocumentRows {
     audio: Stream,
@@ -113,8 +112,7 @@ impl Fusion {
         constants: &manifest::Fusion,
         graph: impl Fn(&str) -> Result<Arc<Graph>>,
     ) -> Result<Self> {
-        let manifest::Fusion { width, heads, block, n_max, period_min_s, period_max_s } =
-            *constants;
+        let manifest::Fusion { width, heads, block, period_min_s, period_max_s, .. } = *constants;
         let of_modality = |name: &str| {
             Ok::<_, Error>(ModalityGraphs {
                 project: graph(&format!("project_{name}"))?,
@@ -124,7 +122,6 @@ impl Fusion {
         };
         Ok(Self {
             shape: Shape { block, width, heads },
-            n_max,
             position: PositionEncoding::new(width, period_min_s, period_max_s),
             audio: of_modality("audio")?,
             text: of_modality("text")?,
@@ -132,12 +129,11 @@ impl Fusion {
         })
     }
 
-    /// Buffers for one document at a time, allocated and written here and nowhere else.
+    /// Buffers for one document at a time, of at most `n_max` rows a modality, allocated and written here and nowhere else.
     #[must_use]
-    pub fn document_rows(&self) -> DocumentRows {
+    pub fn document_rows(&self, n_max: usize) -> DocumentRows {
         let width = self.shape.width;
-        let stream =
-            || Stream { store: RowStore::new(self.n_max, width), pooling: Pooling::new(width) };
+        let stream = || Stream { store: RowStore::new(n_max, width), pooling: Pooling::new(width) };
         DocumentRows {
             audio: stream(),
             text: stream(),

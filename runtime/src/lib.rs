@@ -82,7 +82,7 @@ pub mod selftest;
 mod session;
 
 pub use alignment::{AlignedCue, Alignment, AlignmentHead, DocumentAlignment, KEPT_S, NotAligned};
-pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, PcmFormat};
+pub use audio::{AudioStream, ChannelChoice, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Pcm, PcmFormat};
 pub use classifier::{Classifier, Options};
 pub use decision::{Decision, LabelSet, decide};
 pub use encoder::{SpeechEncoder, TextEncoder};
@@ -97,6 +97,7 @@ pub use hilbert_kernels::Isa;
 pub use moe::{MixtureOfExperts, TaskOutput};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{
-    BundleId, Classification, CueResult, CueScore, ExpertGate, InputSummary, IntegrityResult,
-    LabelProbability, Model, Run, SegmentResult, Session, SetResult, TaskResult, Tool, Warning,
+    BundleId, Capacities, Classification, CueResult, CueScore, Estimate, ExpertGate, InputSummary,
+    IntegrityResult, LabelProbability, Model, Run, SegmentResult, Session, SetResult, TaskResult,
+    Tool, Warning,
 };

@@ -252,24 +252,6 @@ fn one_channel_alone_gives_what_it_gives_as_mono() {
 }
 
 #[test]
-fn audio_pushed_in_any_blocks_gives_the_same_result() {
-    let samples = speech(12);
-    let mut whole = classify(&wav(16_000, 1, &samples), None, &Options::default()).unwrap();
-    whole.run = None;
-    let samples: Vec<f32> = samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
-    let mut session = Session::new(Arc::clone(&MODEL)).unwrap();
-    for block in [1, 7_919, samples.len()] {
-        session
-            .start_audio(PcmFormat { sample_rate: 16_000, channels: 1 }, ChannelChoice::Mean)
-            .unwrap();
-        samples.chunks(block).for_each(|block| session.push_audio(block).unwrap());
-        let mut pushed = session.finish().unwrap();
-        pushed.run = None;
-        assert_eq!(pushed, whole, "blocks of {block}");
-    }
-}
-
-#[test]
 fn a_document_that_failed_leaves_nothing_behind() {
     let file = wav(16_000, 1, &speech(8));
     let expected = classify(&file, None, &Options::default()).unwrap();
@@ -278,9 +260,9 @@ fn a_document_that_failed_leaves_nothing_behind() {
         .start_audio(PcmFormat { sample_rate: 16_000, channels: 1 }, ChannelChoice::Mean)
         .unwrap();
     let loud: Vec<f32> = speech(9).iter().map(|sample| f32::from(*sample) / 16_384.0).collect();
-    session.push_audio(&loud).unwrap();
+    session.push_pcm(&loud[..]).unwrap();
     session.push_transcript(&text(&["Half a sentence"])).unwrap();
-    let error = session.push_audio(&[0.0, f32::NAN]).unwrap_err();
+    let error = session.push_pcm(&[0.0, f32::NAN][..]).unwrap_err();
     assert_eq!(error.code(), 4);
     assert_eq!(
         error.to_string(),
@@ -291,7 +273,7 @@ fn a_document_that_failed_leaves_nothing_behind() {
         .start_audio(PcmFormat { sample_rate: 16_000, channels: 1 }, ChannelChoice::Mean)
         .unwrap();
     let samples: Vec<f32> = speech(8).iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
-    session.push_audio(&samples).unwrap();
+    session.push_pcm(&samples[..]).unwrap();
     let mut found = session.finish().unwrap();
     found.run = None;
     assert_eq!(found, expected);

@@ -136,9 +136,9 @@ fn scores_do_not_depend_on_how_sound_and_text_arrive() {
         session
             .start_audio(PcmFormat { sample_rate: 16_000, channels: 1 }, ChannelChoice::Mean)
             .unwrap();
-        samples[..text_at].chunks(block).for_each(|block| session.push_audio(block).unwrap());
+        samples[..text_at].chunks(block).for_each(|block| session.push_pcm(block).unwrap());
         session.push_transcript(&transcript).unwrap();
-        samples[text_at..].chunks(block).for_each(|block| session.push_audio(block).unwrap());
+        samples[text_at..].chunks(block).for_each(|block| session.push_pcm(block).unwrap());
         json(session.finish().unwrap())
     };
     let first = classify(0, 4096);
@@ -172,7 +172,7 @@ fn cues_without_times_or_words_have_no_score_and_a_warning() {
         session
             .start_audio(PcmFormat { sample_rate: 16_000, channels: 1 }, ChannelChoice::Mean)
             .unwrap();
-        session.push_audio(&samples[..20 * 16_000]).unwrap();
+        session.push_pcm(&samples[..20 * 16_000]).unwrap();
         json(session.finish().unwrap())
     };
     let result = classify(&transcript.cues);

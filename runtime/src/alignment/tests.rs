@@ -45,6 +45,18 @@ fn cue(text: &str, times: Option<(f64, f64)>) -> Cue {
     Cue { text: text.to_owned(), times, line: 7 }
 }
 
+/// Room for more than any test pushes.
+fn document_of(alignment: &Alignment) -> DocumentAlignment {
+    alignment.document(1 << 16, 100)
+}
+
+fn push_cues(alignment: &Alignment, document: &mut DocumentAlignment, cues: &[Cue]) {
+    for cue in cues {
+        document.check(cue).unwrap();
+        alignment.push_cue(document, cue);
+    }
+}
+
 /// Frames that say a text: two of each character and one of the blank after them.
 fn says(text: &str, sure: f32) -> Vec<f32> {
     let other = ((1.0 - sure) / (CLASSES - 1) as f32).ln();
@@ -63,11 +75,14 @@ fn push_speech(alignment: &Alignment, document: &mut DocumentAlignment, start: u
 #[test]
 fn the_fit_of_a_cue_is_that_of_the_reference() {
     let alignment = alignment();
-    let mut document = alignment.document();
+    let mut document = document_of(&alignment);
     for case in reference("cues") {
         document.clear();
-        alignment
-            .push_cues(&mut document, &[cue(case["text"].as_str().unwrap(), Some((0.0, 99.0)))]);
+        push_cues(
+            &alignment,
+            &mut document,
+            &[cue(case["text"].as_str().unwrap(), Some((0.0, 99.0)))],
+        );
         push_speech(&alignment, &mut document, 0, case["said"].as_str().unwrap());
         alignment.finish(&mut document);
         match (document.cues()[0].fit, case["fit"].as_f64()) {
@@ -85,9 +100,10 @@ fn the_fit_of_a_cue_is_that_of_the_reference() {
 #[test]
 fn a_cue_is_scored_as_soon_as_the_audio_has_passed_its_end_and_margin() {
     let alignment = alignment();
-    let mut document = alignment.document();
+    let mut document = document_of(&alignment);
     // 2 s of 40 ms frames say 16 characters and two frames of the next.
-    alignment.push_cues(
+    push_cues(
+        &alignment,
         &mut document,
         &[cue("hello hello", Some((0.0, 1.32))), cue("by", Some((1.3, 2.0)))],
     );
@@ -104,7 +120,7 @@ fn cues_that_cannot_be_scored_say_why() {
     let alignment = alignment();
     let sentence = "a sentence of some length that is said again and again";
     let sentence_s = (3 * sentence.len() * FRAME) as f64 / 16e3;
-    let mut document = alignment.document();
+    let mut document = document_of(&alignment);
     let early = [
         cue(sentence, None),
         cue("...", Some((0.0, sentence_s))),
@@ -112,7 +128,7 @@ fn cues_that_cannot_be_scored_say_why() {
         // Little of it is speech.
         cue(sentence, Some((31.0, 99.0))),
     ];
-    alignment.push_cues(&mut document, &early);
+    push_cues(&alignment, &mut document, &early);
     for i in 0..9 {
         push_speech(&alignment, &mut document, 3 * i * sentence.len() * FRAME, sentence);
     }
@@ -121,7 +137,7 @@ fn cues_that_cannot_be_scored_say_why() {
         cue(sentence, Some((begins_s - 39.0, begins_s - 39.0 + sentence_s))),
         cue(sentence, Some((begins_s - 41.0, begins_s - 41.0 + sentence_s))),
     ];
-    alignment.push_cues(&mut document, &late);
+    push_cues(&alignment, &mut document, &late);
     alignment.finish(&mut document);
     let found: Vec<_> = document.cues().iter().map(|cue| cue.fit.err()).collect();
     let expected = [
@@ -144,11 +160,36 @@ fn cues_that_cannot_be_scored_say_why() {
 #[test]
 fn a_text_longer_than_what_is_held_has_the_worst_fit() {
     let alignment = alignment();
-    let mut document = alignment.document();
-    alignment.push_cues(&mut document, &[cue(&"hello ".repeat(200), Some((0.0, 9.0)))]);
+    let mut document = document_of(&alignment);
+    push_cues(&alignment, &mut document, &[cue(&"hello ".repeat(200), Some((0.0, 9.0)))]);
     push_speech(&alignment, &mut document, 0, "hello");
     alignment.finish(&mut document);
     assert_eq!(document.cues()[0].fit, Ok(-20.0));
+}
+
+#[test]
+fn text_that_waits_and_cues_are_bounded_and_text_makes_room_once_its_audio_has_passed() {
+    let alignment = alignment();
+    let mut document = alignment.document(10, 4);
+    let hello = |start_s| cue("hello", Some((start_s, start_s + 0.6)));
+    push_cues(&alignment, &mut document, &[hello(0.0), hello(0.6)]);
+    let message = |document: &DocumentAlignment, cue: &Cue| {
+        document.check(cue).map_err(|e| (e.code(), e.to_string()))
+    };
+    let full = "memory: found 15 bytes of text that wait for their audio, expected at most 10";
+    assert_eq!(message(&document, &hello(1.2)), Err((5, full.to_owned())));
+    push_cues(&alignment, &mut document, &[cue("untimed text does not wait", None)]);
+    push_speech(&alignment, &mut document, 0, "hello hello");
+    push_cues(&alignment, &mut document, &[hello(1.2)]);
+    let many = "memory: found 5 cues, expected at most 4";
+    assert_eq!(message(&document, &cue("", None)), Err((5, many.to_owned())));
+    // A transcript that is known beforehand has the room that it needs, and the next document the first one's.
+    let transcript = [cue("a long sentence", Some((2.0, 3.0))), cue("b", None)];
+    document.make_room(&transcript);
+    push_cues(&alignment, &mut document, &transcript);
+    assert_eq!(document.cues().len(), 6);
+    document.clear();
+    assert_eq!(message(&document, &transcript[0]), Err((5, full.to_owned())));
 }
 
 #[test]
@@ -188,20 +229,20 @@ proptest! {
     fn cues_may_come_before_between_and_after_the_segments((segments, cues) in documents(), first in 0..6_usize, after in 0..6_usize) {
         let alignment = alignment();
         let aligned = |first: usize, after: usize| {
-            let mut document = alignment.document();
+            let mut document = document_of(&alignment);
             let (before, rest) = cues.split_at(first.min(cues.len()));
-            alignment.push_cues(&mut document, before);
+            push_cues(&alignment, &mut document, before);
             let mut start = 0;
             for (i, (pause, text)) in segments.iter().enumerate() {
                 if i == after {
-                    alignment.push_cues(&mut document, rest);
+                    push_cues(&alignment, &mut document, rest);
                 }
                 start += pause * 160;
                 push_speech(&alignment, &mut document, start, text);
                 start += 3 * text.len() * FRAME;
             }
             if after >= segments.len() {
-                alignment.push_cues(&mut document, rest);
+                push_cues(&alignment, &mut document, rest);
             }
             alignment.finish(&mut document);
             document.cues().to_vec()

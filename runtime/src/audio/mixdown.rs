@@ -18,11 +18,10 @@ pub(super) struct Mixdown {
 impl Mixdown {
     pub(super) fn new(channels: u16, channel: ChannelChoice) -> Result<Self> {
         let only = match channel {
-            ChannelChoice::Mean if channels > 0 => None,
+            ChannelChoice::Mean => None,
             ChannelChoice::Only(found) if (1..=channels).contains(&found) => {
                 Some(usize::from(found) - 1)
             }
-            ChannelChoice::Mean => return Err(ErrorKind::Channel { found: 0, channels }.into()),
             ChannelChoice::Only(found) => return Err(ErrorKind::Channel { found, channels }.into()),
         };
         Ok(Self { channels, only, mono: vec![0.0; BLOCK] })
@@ -32,17 +31,13 @@ impl Mixdown {
         usize::from(self.channels)
     }
 
+    /// Takes whole frames.
     pub(super) fn push(
         &mut self,
         interleaved: &[f32],
         mut on_mono: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
         let channels = usize::from(self.channels);
-        if !interleaved.len().is_multiple_of(channels) {
-            return Err(
-                ErrorKind::Block { found: interleaved.len(), channels: self.channels }.into()
-            );
-        }
         if channels == 1 {
             return if interleaved.is_empty() { Ok(()) } else { on_mono(interleaved) };
         }
@@ -90,21 +85,12 @@ mod tests {
 
     #[test]
     fn a_channel_that_is_not_there_is_refused() {
-        for (channels, channel) in
-            [(2, ChannelChoice::Only(0)), (2, ChannelChoice::Only(3)), (0, ChannelChoice::Mean)]
-        {
+        for (channels, channel) in [(2, ChannelChoice::Only(0)), (2, ChannelChoice::Only(3))] {
             let error = Mixdown::new(channels, channel).unwrap_err();
             assert!(
                 matches!(error.kind(), ErrorKind::Channel { .. }),
                 "{channels} {channel:?}: {error}"
             );
         }
-    }
-
-    #[test]
-    fn a_block_that_ends_inside_a_frame_is_refused() {
-        let error =
-            Mixdown::new(2, ChannelChoice::Mean).unwrap().push(&[0.0; 7], |_| Ok(())).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Block { found: 7, channels: 2 }), "{error}");
     }
 }

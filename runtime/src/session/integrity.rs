@@ -1,7 +1,9 @@
 //! Whether the transcript belongs to the recording: from the segments and cues of one document to its result.
 
+use hilbert_formats::Cue;
 use serde::Serialize;
 
+use super::capacities::Capacities;
 use super::model::Model;
 use super::result::{LabelProbability, Warning, by_label, optional_time, optional_value};
 use crate::alignment::{
@@ -53,10 +55,10 @@ pub(super) struct IntegrityCheck {
 
 impl IntegrityCheck {
     /// `None` if the model has no alignment head.
-    pub(super) fn new(model: &Model) -> Option<Self> {
+    pub(super) fn new(model: &Model, capacities: &Capacities) -> Option<Self> {
         let (head, alignment) = model.alignment()?;
         Some(Self {
-            document: alignment.document(),
+            document: alignment.document(capacities.waiting_text, capacities.cues),
             frames: vec![0.0; model.speech_encoder.frames_len()].into(),
             log_posteriors: vec![0.0; head.posteriors_len()].into(),
             labels: model.manifest().alignment.as_ref()?.integrity.labels.clone(),
@@ -69,8 +71,17 @@ impl IntegrityCheck {
         self.document.clear();
     }
 
-    pub(super) fn push_cues(&mut self, cues: &[hilbert_formats::Cue]) {
-        self.alignment.push_cues(&mut self.document, cues);
+    /// Whether there is room for the cue.
+    pub(super) fn check(&self, cue: &Cue) -> Result<()> {
+        self.document.check(cue)
+    }
+
+    pub(super) fn make_room(&mut self, cues: &[Cue]) {
+        self.document.make_room(cues);
+    }
+
+    pub(super) fn push_cue(&mut self, cue: &Cue) {
+        self.alignment.push_cue(&mut self.document, cue);
     }
 
     /// Takes a segment whose frames stand in `self.frames`.

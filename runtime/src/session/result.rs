@@ -67,7 +67,7 @@ pub struct InputSummary {
     pub sample_rate: Option<u32>,
     /// Channels of the recording.
     pub channels: Option<u16>,
-    /// Format of the transcript: `srt` or `text`.
+    /// Format of the transcript: `srt` or `text`, or `cues` that were pushed one by one.
     pub transcript: Option<&'static str>,
 }
 
@@ -220,7 +220,7 @@ fn rounded(x: f64, unit: f64) -> f64 {
     (x * unit).round() / unit + 0.0
 }
 
-fn time<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(rounded(*seconds, 1e3))
 }
 

@@ -139,7 +139,7 @@ impl Golden {
             let format =
                 PcmFormat { sample_rate: self.model.manifest().audio.sample_rate, channels: 1 };
             session.start_audio(format, ChannelChoice::Mean).unwrap();
-            samples.chunks(1000).for_each(|block| session.push_audio(block).unwrap());
+            samples.chunks(1000).for_each(|block| session.push_pcm(block).unwrap());
         }
         session.finish().unwrap_or_else(|error| panic!("{document}: {error}"))
     }

@@ -17,7 +17,7 @@ const EVERY: usize = 16;
 /// Pushes every row of the document, those of both modalities in turn.
 fn pushed(golden: &Golden) -> DocumentRows {
     let fusion = golden.model.fusion();
-    let mut document = fusion.document_rows();
+    let mut document = fusion.document_rows(golden.model.manifest().fusion.n_max);
     let rows = MODALITIES.map(|(name, modality)| (modality, mixed(golden, name)));
     let most = rows.iter().map(|(_, rows)| rows.len()).max().unwrap();
     for i in 0..most {

@@ -141,7 +141,7 @@ fn check_cross_attention(golden: &Golden, document: &str, report: &mut Report) {
 /// The runtime's own pooling, then the runtime's own fusion of the encoders' golden rows.
 fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
     let width = golden.model.manifest().fusion.width;
-    let mut rows = golden.model.fusion().document_rows();
+    let mut rows = golden.model.fusion().document_rows(golden.model.manifest().fusion.n_max);
     for modality in golden.modalities(document) {
         for (x, score, stage) in [
             (format!("{modality}_x"), format!("{modality}_score"), format!("{modality}_pooled")),

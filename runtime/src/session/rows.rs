@@ -1,0 +1,100 @@
+//! Rows on their way from the front end to the fusion.
+
+use super::capacities::Capacities;
+use super::integrity::IntegrityCheck;
+use super::model::Model;
+use super::result::{CueResult, SegmentResult};
+use super::run::Stopwatch;
+use crate::error::Result;
+use crate::features::{LogMel, TokenRow};
+use crate::fusion::{DocumentRows, Modality, TimeSpan};
+use crate::segment::Span;
+
+/// The rows of one document, and what makes them.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) document: DocumentRows,
+    audio_row: Box<[f32]>,
+    text_row: Box<[f32]>,
+    pub(super) integrity: Option<IntegrityCheck>,
+    /// Seconds of one sample at the model's rate.
+    sample_s: f64,
+    pub(super) stopwatch: Stopwatch,
+}
+
+impl Rows {
+    pub(super) fn new(model: &Model, capacities: &Capacities) -> Self {
+        Self {
+            document: model.fusion.document_rows(capacities.n_max),
+            audio_row: vec![0.0; model.speech_encoder.row_width()].into(),
+            text_row: vec![0.0; model.text_encoder.row_width()].into(),
+            integrity: IntegrityCheck::new(model, capacities),
+            sample_s: 1.0 / f64::from(model.manifest().audio.sample_rate),
+            stopwatch: Stopwatch::default(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.document.clear();
+        self.integrity.iter_mut().for_each(IntegrityCheck::clear);
+        self.stopwatch = Stopwatch::default();
+    }
+
+    /// Encodes a segment and hands its row to the fusion; pauses pass.
+    pub(super) fn push_span(
+        &mut self,
+        model: &Model,
+        log_mel: &mut LogMel,
+        span: Span<'_>,
+    ) -> Result<()> {
+        let Span::Segment(segment) = span else {
+            return Ok(());
+        };
+        let Self { document, audio_row, integrity, sample_s, stopwatch, .. } = self;
+        let spectrogram = stopwatch.log_mel.time(|| log_mel.compute(segment.samples))?;
+        let frames = integrity.as_mut().map_or(&mut [][..], |integrity| &mut integrity.frames);
+        stopwatch
+            .speech_encoder
+            .time(|| model.speech_encoder.encode(spectrogram, audio_row, frames))?;
+        if let Some(integrity) = integrity {
+            stopwatch.alignment.time(|| integrity.push_segment(segment))?;
+        }
+        let times = TimeSpan {
+            start_s: segment.start as f64 * *sample_s,
+            end_s: segment.end as f64 * *sample_s,
+        };
+        stopwatch
+            .fusion
+            .time(|| model.fusion.push(document, Modality::Audio, audio_row, Some(times)))
+    }
+
+    /// Encodes a row of tokens and hands its row to the fusion.
+    pub(super) fn push_tokens(&mut self, model: &Model, tokens: TokenRow<'_>) -> Result<()> {
+        let Self { document, text_row, stopwatch, .. } = self;
+        stopwatch.text_encoder.time(|| model.text_encoder.encode(tokens, text_row))?;
+        let times =
+            tokens.times.map(|times| TimeSpan { start_s: times.start_s, end_s: times.end_s });
+        stopwatch.fusion.time(|| model.fusion.push(document, Modality::Text, text_row, times))
+    }
+
+    pub(super) fn segments(&self) -> Vec<SegmentResult> {
+        let rows = self.document.rows(Modality::Audio).iter();
+        rows.filter_map(|row| {
+            let TimeSpan { start_s, end_s } = row.times?; // a segment always has them
+            let audio_weight = self.document.weight(Modality::Audio, row);
+            Some(SegmentResult { start_s, end_s, audio_weight, merged: row.size })
+        })
+        .collect()
+    }
+
+    pub(super) fn cues(&self) -> Vec<CueResult> {
+        let rows = self.document.rows(Modality::Text).iter();
+        rows.map(|row| CueResult {
+            start_s: row.times.map(|times| times.start_s),
+            end_s: row.times.map(|times| times.end_s),
+            text_weight: self.document.weight(Modality::Text, row),
+            merged: row.size,
+        })
+        .collect()
+    }
+}
