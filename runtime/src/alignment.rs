@@ -170,6 +170,22 @@ impl Alignment {
         }
     }
 
+    /// Bytes of heap that [`Alignment::document`] takes, with all the text that may wait.
+    #[must_use]
+    pub(crate) const fn heap_bytes(&self, waiting_text: usize, cues: usize) -> usize {
+        let posterior = size_of::<f32>() * manifest::Alignment::CLASSES + size_of::<f64>();
+        let of_text = 2 + size_of::<[f64; 2]>();
+        self.kept * (posterior + of_text)
+            + cues * (size_of::<AlignedCue>() + size_of::<Waiting>())
+            + waiting_text
+    }
+
+    /// Makes room for cues that are known beforehand, and takes them.
+    pub fn push_cues(&self, document: &mut DocumentAlignment, cues: &[Cue]) {
+        document.make_room(cues);
+        cues.iter().for_each(|cue| self.push_cue(document, cue));
+    }
+
     /// Takes the next cue of the transcript, for which there is room.
     pub fn push_cue(&self, document: &mut DocumentAlignment, cue: &Cue) {
         let Cue { times, line, .. } = *cue;

@@ -106,6 +106,15 @@ impl AudioStream {
         Ok(Self { mixdown, resampler, frames: 0, partial: BoundedVec::new() })
     }
 
+    /// Bytes of heap that a stream from `input` to `output` takes.
+    pub(crate) fn heap_bytes(input: PcmFormat, output: &Audio) -> usize {
+        let resampler = match input.sample_rate == output.sample_rate {
+            true => 0,
+            false => Resampler::heap_bytes(input.sample_rate, output.sample_rate),
+        };
+        Mixdown::heap_bytes() + resampler
+    }
+
     /// Takes a block of interleaved samples of any length, which may end within a frame, and hands mono samples on as they are ready.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use hilbert_formats::{Transcript, WavReader};
 
 use crate::audio::{ChannelChoice, PcmFormat};
 use crate::error::Result;
-use crate::session::{Classification, Model, Session, Warning};
+use crate::session::{Capacities, Classification, Model, Session, Warning};
 
 /// How a document is classified.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,10 +26,18 @@ pub struct Classifier {
     session: Session,
 }
 
-/// Frames of one block that is read from a recording.
-const BLOCK_FRAMES: usize = 4096;
+/// Samples of one block that is read from a recording, at most.
+pub(crate) const BLOCK_SAMPLES: usize = 4096;
 
 impl Classifier {
+    /// A classifier that keeps at most so much of a document.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Capacity`](crate::ErrorKind::Capacity) for a capacity outside of its range.
+    pub fn with_capacities(model: impl Into<Arc<Model>>, capacities: &Capacities) -> Result<Self> {
+        Ok(Self { session: Session::with_capacities(model.into(), capacities)? })
+    }
+
     /// A classifier for `model`, which several of them may share.
     ///
     /// # Errors
@@ -97,7 +105,8 @@ impl Classifier {
             format,
             options.channel.map_or(ChannelChoice::Mean, ChannelChoice::Only),
         )?;
-        let mut block = vec![0.0; BLOCK_FRAMES * usize::from(format.channels)];
+        let channels = usize::from(format.channels).max(1);
+        let mut block = vec![0.0; (BLOCK_SAMPLES / channels).max(1) * channels];
         loop {
             let samples = recording.read(&mut block)?;
             if samples == 0 {

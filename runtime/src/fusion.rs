@@ -144,6 +144,15 @@ impl Fusion {
         }
     }
 
+    /// Bytes of heap that [`Fusion::document_rows`] takes.
+    pub(crate) const fn heap_bytes(constants: &manifest::Fusion, n_max: usize) -> usize {
+        let manifest::Fusion { width, heads, block, .. } = *constants;
+        2 * RowStore::heap_bytes(n_max, width)
+            + 3 * Pooling::heap_bytes(width)
+            + 2 * width * size_of::<f32>()
+            + CrossAttention::heap_bytes(Shape { block, width, heads })
+    }
+
     /// Adds one encoder's row, `[row_width]`, with the time it was said.
     ///
     /// # Errors

@@ -77,6 +77,7 @@ mod features;
 mod fusion;
 mod limits;
 mod moe;
+mod plan;
 mod segment;
 pub mod selftest;
 mod session;
@@ -95,9 +96,10 @@ pub use fusion::{
 };
 pub use hilbert_kernels::Isa;
 pub use moe::{MixtureOfExperts, TaskOutput};
+pub use plan::{Component, Plan};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{
     BundleId, Capacities, Classification, CueResult, CueScore, Estimate, ExpertGate, InputSummary,
-    IntegrityResult, LabelProbability, Model, Run, SegmentResult, Session, SetResult, TaskResult,
-    Tool, Warning,
+    IntegrityResult, LabelProbability, MAX_ROWS, MIN_ROWS, Model, Run, SegmentResult, Session,
+    SetResult, TaskResult, Tool, Warning,
 };

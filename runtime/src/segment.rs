@@ -103,6 +103,15 @@ impl Segmenter {
         })
     }
 
+    /// Bytes of heap that its buffer takes.
+    ///
+    /// # Errors
+    /// As [`Segmenter::new`].
+    pub(crate) fn heap_bytes(segmentation: &Segmentation, audio: &Audio) -> Result<usize> {
+        let limits = Limits::new(segmentation, audio)?;
+        Ok(limits.max * (limits.frame * size_of::<f32>() + size_of::<Frame>()))
+    }
+
     /// Takes mono samples and hands on the pieces that they close.
     ///
     /// # Errors

@@ -252,9 +252,9 @@ fn a_recording_at_another_rate_gives_nearly_the_same_segments() {
     };
     let mut to_stereo = |block: &[f32]| {
         let stereo: Vec<f32> = block.iter().flat_map(|&sample| [0.0, sample]).collect();
-        down.push(&stereo, &mut collect)
+        down.push(&stereo[..], &mut collect)
     };
-    up.push(&samples, &mut to_stereo).unwrap();
+    up.push(&samples[..], &mut to_stereo).unwrap();
     up.finish(&mut to_stereo).unwrap();
     down.finish(&mut collect).unwrap();
     assert_eq!(back.len(), samples.len());

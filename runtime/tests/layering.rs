@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom to the top; those of one row do not import each other.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["error", "limits"],
     &["engine"],
     &["selftest"],
@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 13] = [
     &["decision"],
     &["session"],
     &["classifier"],
+    &["plan"],
 ];
 
 /// A line that breaks a rule.

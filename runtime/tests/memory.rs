@@ -1,58 +1,19 @@
-//! Memory of one document does not grow with its length.
+//! Memory is bounded, and known before: what is counted stays within the plan, and a longer document takes no more than a short one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{self, Read};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "memory/counting.rs"]
+mod counting;
+#[path = "memory/recording.rs"]
+mod recording;
 
-use hilbert_formats::WavReader;
-use hilbert_runtime::{Classifier, Model, Options};
+use std::path::{Path, PathBuf};
 
-/// The system's allocator, counting what is live and its peak.
-struct Counting;
+use hilbert_formats::{Bundle, Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
+use hilbert_runtime::{Capacities, Classifier, Model, Options, PcmFormat, Plan};
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count(grown: usize, shrunk: usize) {
-    let live = LIVE.fetch_add(grown, Relaxed) + grown;
-    LIVE.fetch_sub(shrunk, Relaxed);
-    PEAK.fetch_max(live - shrunk, Relaxed);
-}
-
-// SAFETY: every call is handed to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller promises a layout of a size that is not 0.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller promises a layout of a size that is not 0.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller promises a pointer of this allocator, which are the system's, and its layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: the caller promises a pointer of this allocator, its layout, and a size that is not 0.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-const RATE: usize = 16_000;
+use crate::counting::Count;
+use crate::recording::Recording;
 
 /// What a loaded model keeps beside its weights.
 const BESIDE_WEIGHTS: usize = 2 << 20;
@@ -60,78 +21,116 @@ const BESIDE_WEIGHTS: usize = 2 << 20;
 /// How much more the longer recording may take: the rows of its result.
 const GROWTH: usize = 16 << 10;
 
-/// A 16-bit mono recording that is made while it is read: seven seconds of noise, half a second of silence, and so on.
-struct Recording {
-    header: Vec<u8>,
-    at: usize,
-    bytes: usize,
-    noise: u32,
-}
-
-impl Recording {
-    fn new(seconds: usize) -> Self {
-        let bytes = 2 * RATE * seconds;
-        let mut header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data".to_vec();
-        header.extend(u32::try_from(bytes).unwrap().to_le_bytes());
-        let riff = u32::try_from(bytes + 36).unwrap().to_le_bytes();
-        header[4..8].copy_from_slice(&riff);
-        Self { header, at: 0, bytes, noise: 1 }
-    }
-}
-
-impl Read for Recording {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = self.header.len() + self.bytes;
-        let n = buffer.len().min(end - self.at);
-        for byte in &mut buffer[..n] {
-            *byte = if let Some(byte) = self.header.get(self.at) {
-                *byte
-            } else {
-                let sample = (self.at - self.header.len()) / 2;
-                let speaks = sample % (RATE * 15 / 2) < 7 * RATE;
-                self.noise = self.noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                // High bytes up to an eighth of the full scale; the low ones do not matter.
-                if speaks && self.at % 2 == 1 { (self.noise >> 28) as u8 } else { 0 }
-            };
-            self.at += 1;
-        }
-        Ok(n)
-    }
+fn bundle(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{name}/bundle"))
 }
 
 /// Peak heap of one classification above what was live before it, bytes, and the number of segments.
-fn peak(classifier: &mut Classifier, seconds: usize) -> (usize, usize) {
-    let recording = WavReader::new(Recording::new(seconds), "synthetic").unwrap();
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
+fn peak(count: &Count, classifier: &mut Classifier, seconds: usize) -> (usize, usize) {
+    let recording = WavReader::new(Recording::new(seconds, 16_000, 1), "synthetic").unwrap();
+    let before = count.live();
+    count.peak();
     let result = classifier.classify(Some(recording), None, &Options::default()).unwrap();
-    (PEAK.load(Relaxed) - before, result.segments.len())
+    (count.peak() - before, result.segments.len())
 }
 
-/// Bytes of the constants that the graphs of a model hold.
+/// Bytes of the constants that the graphs of a model hold, without tables that stay in the bundle.
 fn weight_bytes(model: &Model) -> usize {
     let names = model.manifest().graph_names();
     let graphs = names.iter().filter_map(|name| model.graph(name));
-    graphs.flat_map(|graph| graph.operations()).map(|operation| operation.weight_bytes).sum()
+    let held = graphs.flat_map(|graph| graph.operations()).filter(|one| one.operation != "look-up");
+    held.map(|operation| operation.weight_bytes).sum()
 }
 
 #[test]
 fn ten_minutes_take_no_more_memory_than_two() {
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/spoken-english/bundle");
-    let at_start = LIVE.load(Relaxed);
-    let model = Model::open(bundle).unwrap_or_else(|error| panic!("{error}"));
-    let (live, weights) = (LIVE.load(Relaxed) - at_start, weight_bytes(&model));
+    let count = Count::start();
+    let model = Model::open(bundle("spoken-english")).unwrap_or_else(|error| panic!("{error}"));
+    let (live, weights) = (count.live(), weight_bytes(&model));
     println!("model: {} KiB of heap, {} of weights", live >> 10, weights >> 10);
     assert!(live <= weights + BESIDE_WEIGHTS, "{live} bytes, {weights} of weights");
-    let before = LIVE.load(Relaxed);
     let mut classifier = Classifier::new(model).unwrap();
-    println!("classifier: {} KiB of heap", (LIVE.load(Relaxed) - before) >> 10);
-    peak(&mut classifier, 20); // the engine's scratch, which it keeps
-    let (short, few) = peak(&mut classifier, 120);
-    let (long, many) = peak(&mut classifier, 600);
+    println!("classifier: {} KiB of heap", (count.live() - live) >> 10);
+    peak(&count, &mut classifier, 20); // the engine's scratch, which it keeps
+    let (short, few) = peak(&count, &mut classifier, 120);
+    let (long, many) = peak(&count, &mut classifier, 600);
     println!(
         "peak heap above the classifier: {short} bytes with {few} segments, {long} bytes with {many}"
     );
     assert!(few >= 12 && many > 4 * few, "{few} and {many} segments");
     assert!(long <= short + GROWTH, "{long} bytes for 10 minutes, {short} for 2");
+}
+
+/// A session that is planned and run.
+struct Case {
+    bundle: &'static str,
+    n_max: usize,
+    format: PcmFormat,
+    minutes: usize,
+    cues: usize,
+}
+
+/// Timed cues of a few seconds each.
+fn transcript(cues: usize) -> Transcript {
+    let text = "so what we said about the second part of the plan is that it has to come first";
+    let cue = |i: usize| {
+        let start_s = 6.0 * i as f64;
+        let times = Some(CueTimes { start_s, end_s: start_s + 5.5 });
+        Cue { text: format!("{text} {i}"), times, line: 4 * i as u64 + 2 }
+    };
+    let cues = (0..cues).map(cue).collect();
+    Transcript { format: TranscriptFormat::Srt, cues, warnings: Vec::new() }
+}
+
+/// The plan, and the most that is live from opening the bundle to the text of the result.
+fn planned_and_counted(case: &Case) -> (Plan, usize) {
+    let count = Count::start();
+    let transcript = (case.cues > 0).then(|| transcript(case.cues));
+    let bundle = Bundle::open(&bundle(case.bundle)).unwrap();
+    let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
+    capacities.n_max = case.n_max;
+    let plan = Plan::new(&bundle, &capacities, Some(case.format)).unwrap();
+    let model = Model::from_bundle(&bundle).unwrap();
+    let mut classifier = Classifier::with_capacities(model, &capacities).unwrap();
+    let PcmFormat { sample_rate, channels } = case.format;
+    let recording = Recording::new(60 * case.minutes, sample_rate, channels);
+    let recording = WavReader::new(recording, "synthetic").unwrap();
+    let result =
+        classifier.classify(Some(recording), transcript.as_ref(), &Options::default()).unwrap();
+    assert_eq!(result.segments.len(), case.n_max.min(result.segments.len()));
+    let text = serde_json::to_string_pretty(&result).unwrap();
+    assert!(text.len() > 1000);
+    (plan, count.peak())
+}
+
+#[test]
+fn what_is_counted_stays_within_the_plan_which_is_not_far_above() {
+    let format = |sample_rate, channels| PcmFormat { sample_rate, channels };
+    let case = |bundle, n_max, format, minutes, cues| Case { bundle, n_max, format, minutes, cues };
+    let cases = [
+        // All rows of both modalities are taken, and some merge.
+        case("spoken-english", 512, format(16_000, 1), 72, 600),
+        case("spoken-english", 64, format(16_000, 1), 10, 100),
+        case("spoken-english", 64, format(48_000, 2), 2, 10),
+        case("spoken-english", 64, format(44_100, 1), 2, 0),
+        case("spoken-english", 2048, format(8_000, 1), 2, 3000),
+        case("consultations", 512, format(16_000, 1), 72, 600),
+    ];
+    let mut failed = Vec::new();
+    for case in &cases {
+        let (plan, counted) = planned_and_counted(case);
+        let Case { bundle, n_max, format: PcmFormat { sample_rate, channels }, minutes, cues } =
+            case;
+        let total = usize::try_from(plan.total).unwrap();
+        let what = format!(
+            "{bundle}, {n_max} rows, {minutes} min of {sample_rate} Hz and {channels} channels, {cues} cues: \
+             counted {counted}, planned {total}, {:.2} times",
+            total as f64 / counted as f64
+        );
+        println!("{what}");
+        if counted > total || total as f64 > 1.3 * counted as f64 {
+            failed.push(format!("{what}\n{plan:#?}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

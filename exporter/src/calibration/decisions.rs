@@ -44,7 +44,7 @@ pub fn decide_all(
     features: &[Features],
     documents: &[Document],
 ) -> Result<Vec<Decided>> {
-    let mut rows = form.fusion.document_rows();
+    let mut rows = form.fusion.document_rows(form.manifest.fusion.n_max);
     let failed = |source| -> Error {
         ErrorKind::Runtime { stage: "calibration documents".into(), source }.into()
     };
@@ -136,7 +136,7 @@ fn integrity(
     let (heard, read) = (&features[audio.entry], &features[text.entry]);
     let span_s = span_s(text, read, sample_s)?;
     let start = audio.samples(heard)?.start;
-    let mut aligned = alignment.document();
+    let mut aligned = alignment.document(0, 0);
     alignment.push_cues(&mut aligned, &cues(read, span_s));
     for segment in &heard.segments[audio.segments(heard)] {
         let samples = usize::try_from(segment.end - segment.start).unwrap_or(usize::MAX);

@@ -35,7 +35,7 @@ impl Check<'_> {
 
         let log = self.stage("alignment_log_posteriors")?;
         if log.len() == real.iter().sum::<usize>() * Alignment::CLASSES {
-            let mut document = alignment.document();
+            let mut document = alignment.document(0, 0);
             alignment.push_cues(&mut document, &self.cues()?);
             let mut rest = &log[..];
             for (span, real) in spans.iter().zip(&real) {

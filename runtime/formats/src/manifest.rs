@@ -11,6 +11,7 @@ mod memory;
 mod stages;
 mod tasks;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -131,6 +132,19 @@ pub struct FileEntry {
 }
 
 impl Manifest {
+    /// The graphs with the bytes of their files, the largest first: the order in which a model loads them, so that the least
+    /// stands beside the largest.
+    #[must_use]
+    pub fn graphs_by_size(&self) -> Vec<(&String, &GraphEntry, u64)> {
+        let mut graphs = Vec::with_capacity(self.graphs.len());
+        for (name, entry) in &self.graphs {
+            let file = self.files.iter().find(|file| file.path == entry.file);
+            graphs.push((name, entry, file.map_or(0, |file| file.bytes)));
+        }
+        graphs.sort_by_key(|(_, _, bytes)| Reverse(*bytes));
+        graphs
+    }
+
     /// Reads a manifest and checks all of it.
     ///
     /// # Errors

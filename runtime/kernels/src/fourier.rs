@@ -53,6 +53,16 @@ impl RealFourier {
         Self { half, stages, unpack, values: zeros.clone(), others: zeros }
     }
 
+    /// Bytes of heap of a transform of `length`: of values twice, and of factors at most one for each value of each pass, of which
+    /// there are fewer than bits in the length.
+    pub(crate) const fn heap_bytes(length: usize) -> usize {
+        let half = length / 2;
+        let passes = (usize::BITS - half.leading_zeros()) as usize;
+        2 * half * size_of::<Complex>()
+            + (half + 1 + 2 * half * passes) * size_of::<[f32; 2]>()
+            + passes * size_of::<Stage>()
+    }
+
     /// The two samples of each signal that the transform is given as its value `n`: `2 n` and `2 n + 1`.
     pub(crate) fn samples(&mut self) -> &mut [Complex] {
         &mut self.values

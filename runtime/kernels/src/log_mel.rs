@@ -60,6 +60,17 @@ impl LogMelFrames {
         })
     }
 
+    /// Bytes of heap for a window of `length` samples and so many filters at most, of which two overlap at each frequency.
+    #[must_use]
+    pub const fn heap_bytes(length: usize, filters: usize) -> usize {
+        let frequencies = length / 2 + 1;
+        let of_filters = filters * size_of::<(usize, usize)>() + 2 * frequencies * size_of::<f32>();
+        length * size_of::<f32>()
+            + of_filters
+            + frequencies * size_of::<[f32; LANES]>()
+            + RealFourier::heap_bytes(length)
+    }
+
     /// Samples that the frames of one call span.
     #[must_use]
     pub const fn samples(&self) -> usize {

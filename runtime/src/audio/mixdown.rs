@@ -27,6 +27,11 @@ impl Mixdown {
         Ok(Self { channels, only, mono: vec![0.0; BLOCK] })
     }
 
+    /// Bytes of heap that its buffer takes.
+    pub(super) const fn heap_bytes() -> usize {
+        BLOCK * size_of::<f32>()
+    }
+
     pub(super) fn channels(&self) -> usize {
         usize::from(self.channels)
     }

@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// below the lower Nyquist frequency.
 const MIN_BLOCK: usize = 1024;
 
+/// Heap of filter, tables and buffers, bytes for each sample of a block on either side, and beside them.
+const BYTES_PER_SAMPLE: usize = 96;
+const TABLES: usize = 64 << 10;
+
 /// Resamples mono in fixed blocks and takes the filter's delay out.
 ///
 /// The filter is exact for every ratio of whole rates, so no time drifts. A block holds a multiple of `rate / gcd` samples: not
@@ -32,19 +36,9 @@ pub(super) struct Resampler {
 
 impl Resampler {
     pub(super) fn new(input_rate: u32, output_rate: u32) -> Result<Self> {
-        let divisor = gcd(input_rate, output_rate);
-        let step_in = (input_rate / divisor) as usize;
-        let step_out = (output_rate / divisor) as usize;
-        // An even number of steps: the filter's centre then stands on a sample on both sides, and the delay is exact.
-        let steps = MIN_BLOCK.div_ceil(step_in.min(step_out)).next_multiple_of(2);
-        let fft = Fft::new(
-            input_rate as usize,
-            output_rate as usize,
-            steps * step_in,
-            1,
-            FixedSync::Both,
-        )
-        .map_err(internal)?;
+        let [block, _] = blocks(input_rate, output_rate);
+        let fft = Fft::new(input_rate as usize, output_rate as usize, block, 1, FixedSync::Both)
+            .map_err(internal)?;
         Ok(Self {
             input: vec![0.0; fft.input_frames_next()],
             output: vec![0.0; fft.output_frames_next()],
@@ -56,6 +50,11 @@ impl Resampler {
             taken: 0,
             given: 0,
         })
+    }
+
+    /// Bytes of heap that it takes, at most: measured, for the transform's tables are its crate's own.
+    pub(super) fn heap_bytes(input_rate: u32, output_rate: u32) -> usize {
+        blocks(input_rate, output_rate).iter().sum::<usize>() * BYTES_PER_SAMPLE + TABLES
     }
 
     pub(super) fn push(
@@ -128,6 +127,16 @@ fn rounded_ratio(count: u64, numerator: u32, denominator: u32) -> u64 {
     let (numerator, denominator) = (u128::from(numerator), u128::from(denominator));
     let rounded = (2 * u128::from(count) * numerator + denominator) / (2 * denominator);
     u64::try_from(rounded).unwrap_or(u64::MAX)
+}
+
+/// Samples of one block before and after.
+fn blocks(input_rate: u32, output_rate: u32) -> [usize; 2] {
+    let divisor = gcd(input_rate, output_rate);
+    let steps_of = [input_rate, output_rate].map(|rate| (rate / divisor) as usize);
+    // An even number of steps: the filter's centre then stands on a sample on both sides, and the delay is exact.
+    let least = steps_of[0].min(steps_of[1]);
+    let steps = MIN_BLOCK.div_ceil(least).next_multiple_of(2);
+    steps_of.map(|step| step * steps)
 }
 
 const fn gcd(a: u32, b: u32) -> u32 {

@@ -75,6 +75,14 @@ impl LogMel {
         })
     }
 
+    /// Bytes of heap that the buffers and the kernel take.
+    pub(crate) fn heap_bytes(features: &Features) -> usize {
+        let Features::LogMel { n_fft, hop, n_mels, frames, .. } = *features;
+        let samples = (FRAMES - 1) * hop + n_fft;
+        let floats = samples + n_mels * FRAMES + n_mels * frames + frames;
+        size_of::<f32>() * floats + LogMelFrames::heap_bytes(n_fft, n_mels)
+    }
+
     /// The spectrogram of one segment of mono samples in [-1, 1], silence appended up to `frames * hop` samples.
     ///
     /// # Errors

@@ -73,6 +73,16 @@ impl TokenRows {
         })
     }
 
+    /// Bytes of heap that a packer takes.
+    pub(crate) fn heap_bytes(text: &Text, vocabulary: &[u8]) -> usize {
+        let Text::WordPiece { max_tokens, max_word_chars, .. } = *text;
+        let pieces = 2 * max_tokens + max_word_chars;
+        Vocabulary::heap_bytes(vocabulary)
+            + Words::heap_bytes(max_word_chars)
+            + size_of::<i64>() * pieces
+            + (size_of::<i64>() + size_of::<f32>()) * max_tokens
+    }
+
     /// Takes one cue and hands on the rows that are complete.
     ///
     /// # Errors

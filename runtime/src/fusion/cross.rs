@@ -73,6 +73,11 @@ impl CrossAttention {
         }
     }
 
+    /// Bytes of heap that the buffers take.
+    pub(super) const fn heap_bytes(Shape { block, width, heads }: Shape) -> usize {
+        size_of::<f32>() * block * (6 * width + 4 * heads + 2)
+    }
+
     /// Lets the rows of `queries` attend to those of `keys` and adds the results to `pooling`.
     ///
     /// `attend(query rows, key rows, bias, partial)` is the graph `cross_*`, `finish(attended, query rows, finished)` the

@@ -20,6 +20,11 @@ impl Pooling {
         Self { maximum: f64::NEG_INFINITY, sum: 0.0, weighted: vec![0.0; width].into() }
     }
 
+    /// Bytes of heap that a pooling takes.
+    pub(super) const fn heap_bytes(width: usize) -> usize {
+        width * size_of::<f64>()
+    }
+
     /// Forgets every row.
     pub fn clear(&mut self) {
         (self.maximum, self.sum) = (f64::NEG_INFINITY, 0.0);

@@ -62,6 +62,11 @@ impl RowStore {
         }
     }
 
+    /// Bytes of heap that a store takes.
+    pub(super) const fn heap_bytes(n_max: usize, width: usize) -> usize {
+        (n_max + 1) * (width * size_of::<f32>() + size_of::<Row>() + size_of::<f64>())
+    }
+
     /// Forgets every row.
     pub fn clear(&mut self) {
         self.rows.clear();

@@ -1,7 +1,6 @@
 //! A bundle loaded: every graph ready to run.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -63,10 +62,7 @@ impl Model {
         FrontEnd::new(&manifest, &vocabulary)?;
         let mut graphs = BTreeMap::new();
         // The largest file first, while the least stands beside it.
-        let mut entries: Vec<_> = manifest.graphs.iter().collect();
-        let bytes = |file: &str| manifest.files.iter().find(|entry| entry.path == file);
-        entries.sort_by_key(|(_, entry)| Reverse(bytes(&entry.file).map(|file| file.bytes)));
-        for (name, entry) in entries {
+        for (name, entry, _) in manifest.graphs_by_size() {
             let onnx = bundle.read_content(&entry.file)?;
             let graph = Graph::load_content(name, &onnx, entry, engine)?;
             graphs.insert(name.clone(), Arc::new(graph));

@@ -62,7 +62,12 @@ pub(crate) fn manifest() -> Manifest {
             },
         },
     });
-    let heap = HeapUse { load_peak: 3 * HEAP_UNIT, resident: 2 * HEAP_UNIT, run_peak: HEAP_UNIT };
+    let heap = HeapUse {
+        load_peak: 3 * HEAP_UNIT,
+        resident: 2 * HEAP_UNIT,
+        scratch: 0,
+        run_peak: HEAP_UNIT,
+    };
     let mut manifest: Manifest = serde_json::from_value(json).unwrap();
     let graphs: BTreeMap<_, _> = manifest
         .graph_names()

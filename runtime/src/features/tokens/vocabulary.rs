@@ -29,9 +29,9 @@ pub(super) struct Vocabulary {
 /// One piece: its bytes in the file, and its id.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
-    start: usize,
-    end: usize,
-    id: usize,
+    start: u32,
+    end: u32,
+    id: u32,
 }
 
 impl Vocabulary {
@@ -49,6 +49,7 @@ impl Vocabulary {
             let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
             fault(line, "bytes that are not UTF-8".to_owned(), "UTF-8")
         })?;
+        let too_long = |number| fault(number, "more than 4 GiB".to_owned(), "less");
         let (mut beginning, mut continuing) = (Vec::new(), Vec::new());
         let (mut offset, mut longest) = (0, 0);
         for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -64,7 +65,12 @@ impl Vocabulary {
                 Some(rest) if !rest.is_empty() => (&mut continuing, CONTINUING.len()),
                 _ => (&mut beginning, 0),
             };
-            pieces.push(Piece { start: offset + prefix, end: offset + piece.len(), id: number });
+            let at = |place: usize| u32::try_from(place).map_err(|_| too_long(number));
+            pieces.push(Piece {
+                start: at(offset + prefix)?,
+                end: at(offset + piece.len())?,
+                id: at(number)?,
+            });
             longest = longest.max(piece.len() - prefix);
             offset += line.len();
         }
@@ -73,7 +79,7 @@ impl Vocabulary {
             if let Some(pair) = pieces.windows(2).find(|pair| pair[0].of(text) == pair[1].of(text))
             {
                 let found = format!("{:?} twice", pair[1].of(text));
-                return Err(fault(pair[1].id, found, "every piece once"));
+                return Err(fault(pair[1].id as usize, found, "every piece once"));
             }
         }
         let special = |name: &str| {
@@ -97,6 +103,12 @@ impl Vocabulary {
             start,
             separator,
         })
+    }
+
+    /// Bytes of heap that the vocabulary of a file takes.
+    pub(super) fn heap_bytes(file: &[u8]) -> usize {
+        let lines = file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        file.len() + lines * size_of::<Piece>()
     }
 
     /// The id of `[UNK]`.
@@ -143,13 +155,13 @@ impl Vocabulary {
 
 impl Piece {
     fn of(self, text: &str) -> &str {
-        &text[self.start..self.end]
+        &text[self.start as usize..self.end as usize]
     }
 }
 
 fn find(pieces: &[Piece], text: &str, wanted: &str) -> Option<i64> {
     let at = pieces.binary_search_by(|piece| piece.of(text).cmp(wanted)).ok()?;
-    Some(pieces[at].id as i64)
+    Some(i64::from(pieces[at].id))
 }
 
 #[cfg(test)]

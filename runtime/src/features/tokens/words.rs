@@ -36,6 +36,11 @@ impl Words {
         Self { word: String::with_capacity(max_chars * CHAR_BYTES), chars: 0, max_chars }
     }
 
+    /// Bytes of heap that its buffer takes.
+    pub(super) const fn heap_bytes(max_chars: usize) -> usize {
+        max_chars * CHAR_BYTES
+    }
+
     pub(super) fn each(
         &mut self,
         text: &str,
