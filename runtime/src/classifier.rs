@@ -1,6 +1,7 @@
 //! From files to a classification.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,13 +80,29 @@ impl Classifier {
         transcript: Option<&Transcript>,
         options: &Options,
     ) -> Result<Classification> {
+        let go_on = |_: &mut Session| Ok(ControlFlow::Continue(()));
+        self.classify_observed(recording, transcript, options, go_on)
+    }
+
+    /// Classifies as [`Classifier::classify`] does and lets `observe` look at the session after each block that was read, some
+    /// thousand samples: how much came in, and what it would be if it ended there. `Break` ends the recording there.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`], and whatever `observe` returns.
+    pub fn classify_observed<R: Read>(
+        &mut self,
+        recording: Option<WavReader<R>>,
+        transcript: Option<&Transcript>,
+        options: &Options,
+        observe: impl FnMut(&mut Session) -> Result<ControlFlow<()>>,
+    ) -> Result<Classification> {
         self.session.clear()?;
         // The transcript first, so that each cue is there when its audio comes.
         if let Some(transcript) = transcript {
             self.session.push_transcript(transcript)?;
         }
         if let Some(mut recording) = recording {
-            self.push_recording(&mut recording, options)?;
+            self.push_recording(&mut recording, options, observe)?;
         }
         let mut classification = self.session.finish()?;
         if !options.stats {
@@ -98,6 +115,7 @@ impl Classifier {
         &mut self,
         recording: &mut WavReader<R>,
         options: &Options,
+        mut observe: impl FnMut(&mut Session) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let format = recording.format();
         let format = PcmFormat { sample_rate: format.sample_rate, channels: format.channels };
@@ -113,6 +131,9 @@ impl Classifier {
                 break;
             }
             self.session.push_pcm(&block[..samples])?;
+            if observe(&mut self.session)?.is_break() {
+                break;
+            }
         }
         for warning in recording.warnings() {
             self.session.push_warning(Warning::from(warning));

@@ -169,7 +169,8 @@ impl Error {
     }
 
     /// The same error with the file that was read, where its kind does not name one already.
-    pub(crate) fn in_file(self, file: &Path) -> Self {
+    #[must_use]
+    pub fn in_file(self, file: &Path) -> Self {
         match *self.0 {
             kind @ (ErrorKind::SampleRate { .. }
             | ErrorKind::Channels { .. }

@@ -233,7 +233,8 @@ impl Session {
     }
 
     /// How much of the recording came in, seconds.
-    fn taken_s(&self) -> f64 {
+    #[must_use]
+    pub fn taken_s(&self) -> f64 {
         let taken = self.stream.as_ref().zip(self.input.sample_rate);
         let taken_s = taken.map(|(stream, rate)| stream.frames() as f64 / f64::from(rate));
         taken_s.or(self.input.duration_s).unwrap_or(0.0)

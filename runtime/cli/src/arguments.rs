@@ -1,8 +1,10 @@
 //! What the command accepts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use hilbert_formats::wav::RawFormat;
 use hilbert_runtime::Engine;
 
 /// A recording of speech and its transcript become a class, offline.
@@ -22,12 +24,14 @@ pub(crate) enum Command {
     Selftest(SelfTest),
     /// Show what a model's graphs are made of on this machine.
     Inspect(Inspect),
+    /// Show what memory a model takes, without loading it.
+    Plan(PlanOf),
 }
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").args(["recording", "transcript"]).required(true).multiple(true))]
 pub(crate) struct Classify {
-    /// The recording: WAV, 8 to 192 kHz, any number of channels. Without it the transcript alone is classified.
+    /// The recording: WAV, 8 to 192 kHz, up to 64 channels; - is standard input. Without it the transcript alone is classified.
     #[arg(value_name = "REC.wav")]
     pub(crate) recording: Option<PathBuf>,
 
@@ -44,6 +48,20 @@ pub(crate) struct Classify {
     /// Read this channel of the recording alone, counted from 1. Without it all channels are mixed.
     #[arg(long, value_name = "N", requires = "recording", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) channel: Option<u16>,
+
+    /// The recording has no header; its samples are these, as in `s16le:16000:1`: u8, s16le, s24le, s32le or f32le, frames a
+    /// second, channels.
+    #[arg(long, value_name = "FORMAT", requires = "recording")]
+    pub(crate) raw: Option<RawFormat>,
+
+    /// Print what the recording would be so far, every so much of it, one line of JSON each (schema `hilbert.estimate/1`), and the
+    /// result as the last line.
+    #[arg(long, value_name = "TIME", requires = "recording", value_parser = every)]
+    pub(crate) every: Option<Duration>,
+
+    /// Heap that may be taken: keeps fewer rows where that makes it fit, or refuses. Bytes, or K, M, G of 1,024.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) max_memory: Option<u64>,
 
     /// A report for people, or JSON (schema `hilbert.result/1`) for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -89,6 +107,49 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanOf {
+    /// A recording, whose rate and channels count.
+    #[arg(value_name = "REC.wav")]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Its transcript, which takes memory too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    /// Heap that may be taken: plans fewer rows where that makes it fit, or refuses. Bytes, or K, M, G of 1,024.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) max_memory: Option<u64>,
+
+    /// A table for people, or JSON (schema `hilbert.plan/1`) for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Bytes, with a unit of a power of 1,024 or without.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let parsed = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    parsed.ok_or_else(|| "expected bytes, as in 25165824 or 24M".to_owned())
+}
+
+/// A length of time, at least a second.
+fn every(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).ok().filter(|time| *time >= SHORTEST_EVERY);
+    parsed.ok_or_else(|| "expected a length of at least 1 s, as in 30s or 2m".to_owned())
+}
+
+/// Estimates at shorter steps would tell nothing new: a segment lasts seconds.
+const SHORTEST_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
 pub(crate) struct ModelChoice {
     #[cfg_attr(
         feature = "default-bundle",
@@ -126,6 +187,10 @@ Examples:
     hilbert classify --transcript notes.txt
   The second channel of a stereo recording, as JSON:
     hilbert classify call.wav --channel 2 --format json
+  From a microphone, with what it would be so far every half a minute; Ctrl-C ends with the result:
+    arecord -q -f S16_LE -r 16000 | hilbert classify - --every 30s
+  In at most 24 MiB of heap:
+    hilbert classify session.wav --max-memory 24M
   Another model:
     hilbert classify session.wav --model path/to/bundle
   Another model, if this key signed it:
@@ -143,5 +208,6 @@ Exit codes:
   6  internal fault
   7  the result could not be written
   8  the self-test found a layer that this machine computes differently
+  130, 143  interrupted (Ctrl-C, SIGTERM), the result so far is printed
 
 HILBERT_LOG=info shows what is done, HILBERT_LOG=debug shows more.";

@@ -1,29 +1,148 @@
 //! `hilbert classify`: from arguments to the text of the result.
 
-use hilbert_formats::{Bundle, PublicKey};
-use hilbert_runtime::{Classifier, Model, Options};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use hilbert_formats::{Bundle, PublicKey, Transcript};
+use hilbert_runtime::{
+    Capacities, Classification, Classifier, Error, Model, Options, PcmFormat, Plan, Session,
+    Warning,
+};
+use serde::Serialize;
 
 use crate::arguments::{Classify, Format, ModelChoice};
 use crate::failure::Failure;
-use crate::printing::escape_json;
+use crate::printing::{self, escape_json};
+use crate::recording;
 use crate::report::Report;
+use crate::stop::Stop;
 
-pub(crate) fn classify(arguments: &Classify) -> Result<String, Failure> {
+/// Classifies and prints; the exit code.
+pub(crate) fn classify(arguments: &Classify) -> Result<u8, Failure> {
+    let stop = Stop::listen().map_err(|error| Failure::Internal(format!("signals: {error}")))?;
+    let outcome = classified(arguments, &stop);
+    // Whoever interrupts knows that there may be no result.
+    let code = stop.code();
+    let classification = match (outcome, code) {
+        (Err(failure), Some(code)) => {
+            printing::error(&format!("hilbert: {failure}"));
+            return Ok(code);
+        }
+        (outcome, _) => outcome?,
+    };
+    let text = match arguments.format {
+        _ if arguments.every.is_some() => line(&classification)?,
+        Format::Text => Report(&classification).to_string(),
+        Format::Json => escape_json(&json(serde_json::to_string_pretty(&classification))?) + "\n",
+    };
+    printing::result(&text)?;
+    Ok(code.unwrap_or(0))
+}
+
+fn classified(arguments: &Classify, stop: &Stop) -> Result<Classification, Failure> {
     let mut options = Options::default();
     options.channel = arguments.channel;
     options.stats = arguments.stats;
-    let model = Model::from_bundle_on(arguments.engine.engine, &open_bundle(&arguments.model)?)?;
-    let classification = Classifier::new(model)?.classify_file(
-        arguments.recording.as_deref(),
-        arguments.transcript.as_deref(),
-        &options,
-    )?;
-    match arguments.format {
-        Format::Text => Ok(Report(&classification).to_string()),
-        Format::Json => match serde_json::to_string_pretty(&classification) {
-            Ok(json) => Ok(escape_json(&json) + "\n"),
-            Err(error) => Err(Failure::Internal(format!("result: {error}"))),
-        },
+    let transcript = arguments.transcript.as_ref().map(Transcript::open);
+    let transcript = transcript.transpose().map_err(Error::from)?;
+    let path = arguments.recording.as_deref();
+    let recording = path.map(|path| recording::open(path, arguments.raw, stop)).transpose()?;
+    let bundle = open_bundle(&arguments.model)?;
+    let capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
+    let capacities = match arguments.max_memory {
+        Some(_) => {
+            let format = recording.as_ref().map(recording::format);
+            planned(&bundle, capacities, format, arguments.max_memory)?.1
+        }
+        None => capacities,
+    };
+    let model = Model::from_bundle_on(arguments.engine.engine, &bundle)?;
+    drop(bundle);
+    let mut classifier = Classifier::with_capacities(model, &capacities)?;
+    let mut estimates = Estimates::new(arguments.every);
+    let observe = |session: &mut Session| {
+        if stop.code().is_some() {
+            return Ok(ControlFlow::Break(()));
+        }
+        estimates.print_due(session)
+    };
+    let outcome = classifier.classify_observed(recording, transcript.as_ref(), &options, observe);
+    if let Some(failure) = estimates.failure {
+        return Err(failure);
+    }
+    let file = path.or(arguments.transcript.as_deref());
+    let mut classification = outcome.map_err(|error| match file {
+        Some(file) => error.in_file(file),
+        None => error,
+    })?;
+    classification.input.path = path.map(shown);
+    if stop.code().is_some() {
+        classification.warnings.push(interrupted(&classification));
+    }
+    Ok(classification)
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn interrupted(classification: &Classification) -> Warning {
+    let at_s = classification.input.duration_s.unwrap_or(0.0);
+    let message = format!(
+        "found a signal to end after {at_s:.3} s of the recording, which was classified so far"
+    );
+    Warning { code: "interrupted", message, offset: None, line: None }
+}
+
+/// Prints what a recording would be so far, each time another length of it came in.
+struct Estimates {
+    every_s: Option<f64>,
+    /// How many are printed.
+    printed: u32,
+    failure: Option<Failure>,
+}
+
+impl Estimates {
+    fn new(every: Option<Duration>) -> Self {
+        let every_s = every.map(|every| every.as_secs_f64());
+        Self { every_s, printed: 0, failure: None }
+    }
+
+    fn print_due(&mut self, session: &mut Session) -> hilbert_runtime::Result<ControlFlow<()>> {
+        let due_s = self.every_s.map(|every_s| every_s * f64::from(self.printed + 1));
+        if due_s.is_none_or(|due_s| session.taken_s() < due_s) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.printed += 1;
+        let printed = line(&session.estimate()?).and_then(|line| printing::result(&line));
+        self.failure = printed.err();
+        Ok(match self.failure {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        })
+    }
+}
+
+/// One line of JSON.
+fn line(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(escape_json(&json(serde_json::to_string(value))?) + "\n")
+}
+
+fn json(text: serde_json::Result<String>) -> Result<String, Failure> {
+    text.map_err(|error| Failure::Internal(format!("result: {error}")))
+}
+
+/// The plan, of as many rows as fit where there is a limit, and its capacities.
+pub(crate) fn planned(
+    bundle: &Bundle,
+    capacities: Capacities,
+    format: Option<PcmFormat>,
+    max_memory: Option<u64>,
+) -> hilbert_runtime::Result<(Plan, Capacities)> {
+    match max_memory {
+        Some(most) => Plan::within(bundle, &capacities, format, most),
+        None => Ok((Plan::new(bundle, &capacities, format)?, capacities)),
     }
 }
 

@@ -8,9 +8,12 @@ mod arguments;
 mod classify;
 mod failure;
 mod inspect;
+mod plan;
 mod printing;
+mod recording;
 mod report;
 mod selftest;
+mod stop;
 
 use std::io::Write as _;
 use std::panic;
@@ -38,7 +41,10 @@ fn main() -> ExitCode {
 fn run_command() -> Result<ExitCode, Failure> {
     match Arguments::try_parse() {
         Ok(Arguments { command: Command::Classify(arguments) }) => {
-            printing::result(&classify::classify(&arguments)?)?;
+            classify::classify(&arguments).map(ExitCode::from)
+        }
+        Ok(Arguments { command: Command::Plan(arguments) }) => {
+            printing::result(&plan::plan(&arguments)?)?;
             Ok(ExitCode::SUCCESS)
         }
         Ok(Arguments { command: Command::Selftest(arguments) }) => {

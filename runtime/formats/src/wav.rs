@@ -1,4 +1,4 @@
-//! Recordings: RIFF/WAVE, RF64 and BW64, in blocks of bounded memory from any [`Read`].
+//! Recordings: RIFF/WAVE, RF64, BW64, and samples without a header, in blocks of bounded memory from any [`Read`].
 //!
 //! A walker of our own finds the format and the audio: it never seeks, so that pipes work, and no size that a file
 //! states allocates or ends anything by itself. hound decodes the samples.
@@ -8,6 +8,7 @@
 mod chunks;
 mod decode;
 mod format;
+mod raw;
 mod source;
 
 use std::fmt::{self, Debug, Formatter};
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use self::chunks::Header;
 use self::decode::Decoder;
+pub use self::raw::{RawEncoding, RawFormat, UnknownRawFormat};
 use self::source::Source;
 use crate::error::{ErrorKind, Result};
 use crate::input;
@@ -122,11 +124,26 @@ impl<R: Read> WavReader<R> {
         let mut source = Source::new(reader, name.to_owned());
         let mut warnings = Warnings::default();
         let header = chunks::read_header(&mut source, &mut warnings)?;
+        Ok(Self::behind(header, source, warnings))
+    }
+
+    /// Reads samples that no header stands before, to the end of the input; errors call it `name`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Wav`] for a rate or a number of channels outside of what is read.
+    pub fn raw(reader: R, name: &str, format: RawFormat) -> Result<Self> {
+        let source = Source::new(reader, name.to_owned());
+        let header = format.header().map_err(|problem| source.error(0, problem))?;
+        Ok(Self::behind(header, source, Warnings::default()))
+    }
+
+    /// Reads the samples behind a header.
+    fn behind(header: Header, source: Source<R>, warnings: Warnings) -> Self {
         let format = &header.format;
         let decoder =
             Decoder::new(header.layout, format.channels, format.sample_rate, format.valid_bits);
         let frame_bytes = header.layout.bytes() * usize::from(format.channels);
-        Ok(Self {
+        Self {
             data_start: source.position(),
             source,
             decoder,
@@ -139,7 +156,7 @@ impl<R: Read> WavReader<R> {
             ended: false,
             warnings,
             header,
-        })
+        }
     }
 
     /// What the header says.

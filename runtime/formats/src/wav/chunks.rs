@@ -22,7 +22,7 @@ pub(super) struct Header {
     /// Whether a pad byte follows the audio.
     pub(super) padded: bool,
     /// Bytes after the first 8 as the header states them; `None` where it cannot be meant.
-    riff_bytes: Option<u64>,
+    pub(super) riff_bytes: Option<u64>,
 }
 
 /// Reads to the first byte of audio.
