@@ -62,7 +62,8 @@ fn classified(arguments: &Classify, stop: &Stop) -> Result<Classification, Failu
     let mut classifier = Classifier::with_capacities(model, &capacities)?;
     let mut estimates = Estimates::new(arguments.every);
     let observe = |session: &mut Session| {
-        if stop.code().is_some() {
+        // A pipe ends by itself then, behind what came in.
+        if stop.code().is_some() && !path.is_some_and(recording::is_pipe) {
             return Ok(ControlFlow::Break(()));
         }
         estimates.print_due(session)

@@ -19,13 +19,18 @@ pub(crate) type Recording = WavReader<Box<dyn Read>>;
 const STDIN: &str = "-";
 const NAME: &str = "standard input";
 
+/// Whether this stands for standard input.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    path == Path::new(STDIN)
+}
+
 /// Opens the recording at `path`, or standard input; without a header if `raw` says what its samples are.
 pub(crate) fn open(
     path: &Path,
     raw: Option<RawFormat>,
     stop: &Stop,
 ) -> Result<Recording, hilbert_runtime::Error> {
-    let (reader, name): (Box<dyn Read>, _) = if path == Path::new(STDIN) {
+    let (reader, name): (Box<dyn Read>, _) = if is_pipe(path) {
         (Box::new(Pipe::new(stop.clone())), NAME.to_owned())
     } else {
         let name = path.to_string_lossy().into_owned();

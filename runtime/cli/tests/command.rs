@@ -5,6 +5,8 @@
 mod classify;
 mod failures;
 mod inspect;
+mod live;
+mod plan;
 mod process;
 mod selftest;
 mod signed;
