@@ -59,6 +59,8 @@ pub struct DocumentAlignment {
     waiting: Vec<Waiting>,
     /// Bytes of their texts.
     waiting_text: usize,
+    /// Numbers of the cues that were scored since somebody asked.
+    scored: Vec<usize>,
     /// What a document may hold that asks for no more room, and what this one may.
     capacity: Room,
     room: Room,
@@ -161,6 +163,7 @@ impl Alignment {
             capacity: room,
             room,
             waiting_text: 0,
+            scored: Vec::new(),
             posteriors: Posteriors::new(self.kept, manifest::Alignment::CLASSES),
             // A text of more characters than there are frames fits none of them, whatever it says.
             readings: Readings::new(self.kept),
@@ -198,7 +201,7 @@ impl Alignment {
         document.waiting_text += cue.text.len();
         document.waiting.insert(place, Waiting { index, times, text: cue.text.as_str().into() });
         if let Some(latest_s) = document.posteriors.latest_s() {
-            self.align_until(document, latest_s);
+            self.align_until(document, latest_s, &[]);
         }
     }
 
@@ -211,18 +214,33 @@ impl Alignment {
         samples: usize,
         log: &[f32],
     ) {
+        self.push_recorded(document, [start, samples as u64], log, &[]);
+    }
+
+    /// The same of a segment of which some is known: cues among `recorded` have the fits that stand there, by their numbers, and it
+    /// may come without posteriors.
+    pub(crate) fn push_recorded(
+        &self,
+        document: &mut DocumentAlignment,
+        [start, samples]: [u64; 2],
+        log: &[f32],
+        recorded: &[(usize, f64)],
+    ) {
         let frame = (self.hop * self.reduction) as f64;
-        let real = samples.div_ceil(self.hop).div_ceil(self.reduction);
-        for (i, log) in log.chunks_exact(manifest::Alignment::CLASSES).take(real).enumerate() {
+        let real = samples.div_ceil(self.hop as u64).div_ceil(self.reduction as u64);
+        let mut log = log.chunks_exact(manifest::Alignment::CLASSES);
+        for i in 0..real.min(self.constants.frames as u64) {
             let middle_s = (start as f64 + (i as f64 + 0.5) * frame) / self.sample_rate;
-            self.align_until(document, middle_s);
-            document.posteriors.push(middle_s, log);
+            self.align_until(document, middle_s, recorded);
+            if let Some(log) = log.next() {
+                document.posteriors.push(middle_s, log);
+            }
         }
     }
 
     /// Scores what waits: the recording has ended.
     pub fn finish(&self, document: &mut DocumentAlignment) {
-        self.align_until(document, f64::INFINITY);
+        self.align_until(document, f64::INFINITY, &[]);
     }
 
     /// The probability that a cue's text is another's.
@@ -243,11 +261,18 @@ impl Alignment {
     }
 
     /// Scores the cues that end, margin included, before `until_s`.
-    fn align_until(&self, document: &mut DocumentAlignment, until_s: f64) {
+    fn align_until(
+        &self,
+        document: &mut DocumentAlignment,
+        until_s: f64,
+        recorded: &[(usize, f64)],
+    ) {
         let ends = |cue: &mut Waiting| cue.times.end_s + self.constants.margin_s < until_s;
         while let Some(cue) = document.waiting.pop_if(ends) {
             document.waiting_text -= cue.text.len();
-            let fit = self.fit(document, &cue);
+            let of_cue = recorded.iter().find(|(index, _)| *index == cue.index);
+            let fit = of_cue.map_or_else(|| self.fit(document, &cue), |(_, fit)| from_record(*fit));
+            document.scored.push(cue.index);
             if let Some(aligned) = document.cues.get_mut(cue.index) {
                 aligned.fit = fit;
             }
@@ -276,11 +301,36 @@ impl Alignment {
     }
 }
 
+/// A fit as one number, which is finite if it is known.
+fn to_record(fit: std::result::Result<f64, NotAligned>) -> f64 {
+    match fit {
+        Ok(fit) => fit,
+        Err(NotAligned::NotHeld | NotAligned::Untimed) => f64::NEG_INFINITY,
+        Err(NotAligned::Unspoken) => f64::INFINITY,
+    }
+}
+
+fn from_record(fit: f64) -> std::result::Result<f64, NotAligned> {
+    match fit {
+        f64::INFINITY => Err(NotAligned::Unspoken),
+        f64::NEG_INFINITY => Err(NotAligned::NotHeld),
+        fit => Ok(fit),
+    }
+}
+
 impl DocumentAlignment {
     /// What is known of the transcript's cues, in their order; those that wait are not scored yet.
     #[must_use]
     pub fn cues(&self) -> &[AlignedCue] {
         &self.cues
+    }
+
+    /// The fits of the cues that were scored since the last call, by their numbers, as [`Alignment::push_segment`] takes them.
+    pub fn take_scored(&mut self) -> Vec<(usize, f64)> {
+        let fit = |index: &usize| Some((*index, to_record(self.cues.get(*index)?.fit)));
+        let scored = self.scored.iter().filter_map(fit).collect();
+        self.scored.clear();
+        scored
     }
 
     /// Whether there is room for the cue.
@@ -316,6 +366,7 @@ impl DocumentAlignment {
         self.posteriors.clear();
         self.cues.clear();
         self.waiting.clear();
+        self.scored.clear();
         self.waiting_text = 0;
         self.room = self.capacity;
         self.cues.shrink_to(self.capacity.cues);

@@ -9,12 +9,14 @@ use hilbert_formats::{Transcript, WavReader};
 
 use crate::audio::{ChannelChoice, PcmFormat};
 use crate::error::Result;
-use crate::session::{Capacities, Classification, Model, Session, Warning};
+use crate::session::{Capacities, Classification, JournalFile, Model, Session, Warning};
 
 /// How a document is classified.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Options {
+    /// Write what is encoded to a file, or go on with one.
+    pub journal: Option<JournalFile>,
     /// Use this channel of the recording alone, counted from 1; `None` mixes all channels down.
     pub channel: Option<u16>,
     /// Put measured values into [`Classification::run`].
@@ -102,7 +104,7 @@ impl Classifier {
             self.session.push_transcript(transcript)?;
         }
         if let Some(mut recording) = recording {
-            self.push_recording(&mut recording, options, observe)?;
+            self.push_recording(&mut recording, transcript, options, observe)?;
         }
         let mut classification = self.session.finish()?;
         if !options.stats {
@@ -114,15 +116,17 @@ impl Classifier {
     fn push_recording<R: Read>(
         &mut self,
         recording: &mut WavReader<R>,
+        transcript: Option<&Transcript>,
         options: &Options,
         mut observe: impl FnMut(&mut Session) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let format = recording.format();
         let format = PcmFormat { sample_rate: format.sample_rate, channels: format.channels };
-        self.session.start_audio(
-            format,
-            options.channel.map_or(ChannelChoice::Mean, ChannelChoice::Only),
-        )?;
+        let channel = options.channel.map_or(ChannelChoice::Mean, ChannelChoice::Only);
+        self.session.start_audio(format, channel)?;
+        if let Some(file) = &options.journal {
+            self.session.start_journal(file, channel, transcript)?;
+        }
         let channels = usize::from(format.channels).max(1);
         let mut block = vec![0.0; (BLOCK_SAMPLES / channels).max(1) * channels];
         loop {

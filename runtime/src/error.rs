@@ -103,6 +103,27 @@ pub enum ErrorKind {
         /// What is wrong with what it holds.
         kind: Box<Self>,
     },
+    /// A journal is of another document, or something else.
+    #[error(
+        "journal {}: found {found}, expected {expected}",
+        hilbert_formats::escape::Escaped(file)
+    )]
+    Journal {
+        /// Path of the journal.
+        file: String,
+        /// What it is or holds.
+        found: String,
+        /// What it must be or hold.
+        expected: String,
+    },
+    /// A journal cannot be read or written.
+    #[error("journal {}: cannot be written: {cause}", hilbert_formats::escape::Escaped(file))]
+    JournalWrite {
+        /// Path of the journal.
+        file: String,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
     /// Neither speech nor words were found.
     #[error("nothing to classify: found {found}, expected speech or words")]
     Nothing {
@@ -184,7 +205,7 @@ impl Error {
         }
     }
 
-    /// Stable code, also the command's exit code: 3 bundle, 4 input, 5 budget, 6 internal.
+    /// Stable code, also the command's exit code: 3 bundle, 4 input, 5 budget, 6 internal, 7 a journal that cannot be written.
     #[must_use]
     pub fn code(&self) -> u8 {
         match &*self.0 {
@@ -198,7 +219,9 @@ impl Error {
             | ErrorKind::Channel { .. }
             | ErrorKind::NotFinite { .. }
             | ErrorKind::InFile { .. }
+            | ErrorKind::Journal { .. }
             | ErrorKind::Nothing { .. } => 4,
+            ErrorKind::JournalWrite { .. } => 7,
             ErrorKind::Capacity { .. } | ErrorKind::Budget { .. } => 5,
             ErrorKind::GraphRun { .. }
             | ErrorKind::SegmentLength { .. }

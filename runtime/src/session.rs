@@ -4,11 +4,13 @@ mod capacities;
 mod conclusion;
 mod front_end;
 mod integrity;
+mod journal;
 mod model;
 mod result;
 mod rows;
 mod run;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hilbert_formats::{Cue, Transcript};
@@ -17,15 +19,26 @@ pub use self::capacities::{Capacities, MAX_ROWS, MIN_ROWS};
 pub use self::conclusion::Estimate;
 use self::front_end::FrontEnd;
 pub use self::integrity::{CueScore, IntegrityResult};
+use self::journal::{Identity, Journal};
 pub use self::model::Model;
 pub use self::result::{
     BundleId, Classification, CueResult, ExpertGate, InputSummary, LabelProbability, Run,
     SegmentResult, SetResult, TaskResult, Tool, Warning,
 };
 use self::rows::Rows;
+use crate::alignment::KEPT_S;
 use crate::audio::{AudioStream, ChannelChoice, Pcm, PcmFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fusion::Modality;
+
+/// Where a document's segments are written as they are encoded, so that a program that was killed can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalFile {
+    /// The file; its folder exists.
+    pub path: PathBuf,
+    /// Whether to go on with the file if it is there; else it must not be.
+    pub resume: bool,
+}
 
 /// A document that arrives in pieces.
 ///
@@ -215,6 +228,38 @@ impl Session {
         self.warnings.extend(transcript.warnings.iter().map(Warning::from));
         transcript.cues.iter().try_for_each(|cue| self.push_text(cue))?;
         self.finish_text()
+    }
+
+    /// Writes each segment of the recording, which was announced, to a file, or takes it from there. The transcript has come.
+    pub(crate) fn start_journal(
+        &mut self,
+        file: &JournalFile,
+        channel: ChannelChoice,
+        transcript: Option<&Transcript>,
+    ) -> Result<()> {
+        let model = &self.model;
+        let cues = transcript.map_or(&[][..], |transcript| &transcript.cues);
+        let of_input =
+            |value: Option<u32>| value.map_or_else(String::new, |value| value.to_string());
+        let identity = Identity::new(vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("bundle", model.bundle_sha256().to_owned()),
+            ("engine", model.engine().to_string()),
+            ("rate", of_input(self.input.sample_rate)),
+            ("channels", of_input(self.input.channels.map(u32::from))),
+            ("channel", format!("{channel:?}")),
+            ("transcript", journal::sum_of_cues(cues)),
+        ]);
+        // Posteriors are of use to a document with cues alone.
+        let held_s =
+            if cues.is_empty() || self.rows.integrity.is_none() { 0.0 } else { KEPT_S + 1.0 };
+        let rate = f64::from(model.manifest().audio.sample_rate);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+        let kept = (held_s * rate) as u64;
+        let width = model.speech_encoder.row_width();
+        let JournalFile { path, resume } = file;
+        self.rows.journal = Some(Journal::open(path, *resume, &identity, width, kept)?);
+        Ok(())
     }
 
     /// Adds a warning of the document's source to the result.

@@ -59,6 +59,14 @@ pub(crate) struct Classify {
     #[arg(long, value_name = "TIME", requires = "recording", value_parser = every)]
     pub(crate) every: Option<Duration>,
 
+    /// Write what is encoded to this file as it comes, so that --resume goes on after a crash.
+    #[arg(long, value_name = "FILE", requires = "recording")]
+    pub(crate) journal: Option<PathBuf>,
+
+    /// Go on with the journal if it is there: the result is the same as without a crash.
+    #[arg(long, requires = "journal")]
+    pub(crate) resume: bool,
+
     /// Heap that may be taken: keeps fewer rows where that makes it fit, or refuses. Bytes, or K, M, G of 1,024.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_memory: Option<u64>,
@@ -189,6 +197,8 @@ Examples:
     hilbert classify call.wav --channel 2 --format json
   From a microphone, with what it would be so far every half a minute; Ctrl-C ends with the result:
     arecord -q -f S16_LE -r 16000 | hilbert classify - --every 30s
+  A recording of a day, which may be interrupted and gone on with:
+    hilbert classify day.wav --journal day.journal --resume
   In at most 24 MiB of heap:
     hilbert classify session.wav --max-memory 24M
   Another model:

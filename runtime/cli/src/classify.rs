@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hilbert_formats::{Bundle, PublicKey, Transcript};
 use hilbert_runtime::{
-    Capacities, Classification, Classifier, Error, Model, Options, PcmFormat, Plan, Session,
-    Warning,
+    Capacities, Classification, Classifier, Error, JournalFile, Model, Options, PcmFormat, Plan,
+    Session, Warning,
 };
 use serde::Serialize;
 
@@ -44,6 +44,10 @@ fn classified(arguments: &Classify, stop: &Stop) -> Result<Classification, Failu
     let mut options = Options::default();
     options.channel = arguments.channel;
     options.stats = arguments.stats;
+    options.journal = arguments
+        .journal
+        .as_ref()
+        .map(|path| JournalFile { path: path.clone(), resume: arguments.resume });
     let transcript = arguments.transcript.as_ref().map(Transcript::open);
     let transcript = transcript.transpose().map_err(Error::from)?;
     let path = arguments.recording.as_deref();

@@ -5,6 +5,7 @@
 mod classify;
 mod failures;
 mod inspect;
+mod journal;
 mod live;
 mod plan;
 mod process;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::integrity::IntegrityResult;
+use super::journal::Journal;
 use super::result::{
     BundleId, Classification, ExpertGate, LabelProbability, SetResult, TaskResult, Tool, time,
 };
@@ -89,6 +90,7 @@ impl Session {
             self.finish_audio()?;
         }
         self.finish_text()?;
+        self.rows.journal.as_ref().map_or(Ok(()), Journal::check_taken)?;
         let Some(fused) = self.fuse()? else {
             return Err(Error::new(ErrorKind::Nothing { found: self.nothing_found() }));
         };

@@ -84,12 +84,26 @@ impl IntegrityCheck {
         self.alignment.push_cue(&mut self.document, cue);
     }
 
-    /// Takes a segment whose frames stand in `self.frames`.
-    pub(super) fn push_segment(&mut self, segment: Segment<'_>) -> Result<()> {
-        self.head.log_posteriors(&self.frames, &mut self.log_posteriors)?;
-        let Segment { start, samples, .. } = segment;
-        self.alignment.push_segment(&mut self.document, start, samples.len(), &self.log_posteriors);
+    /// Takes a segment whose frames stand in `self.frames`, if it was encoded; cues that are `recorded` have the fits that stand there.
+    pub(super) fn push_segment(
+        &mut self,
+        segment: Segment<'_>,
+        is_encoded: bool,
+        recorded: &[(usize, f64)],
+    ) -> Result<()> {
+        let Self { head, alignment, document, frames, log_posteriors, .. } = self;
+        if is_encoded {
+            head.log_posteriors(frames, log_posteriors)?;
+        }
+        let log = if is_encoded { &log_posteriors[..] } else { &[] };
+        let place = [segment.start, segment.samples.len() as u64];
+        alignment.push_recorded(document, place, log, recorded);
         Ok(())
+    }
+
+    /// The fits of the cues that ended since the last call.
+    pub(super) fn take_scored(&mut self) -> Vec<(usize, f64)> {
+        self.document.take_scored()
     }
 
     /// The result, and why cues have no score.

@@ -23,6 +23,7 @@ use crate::moe::MixtureOfExperts;
 pub struct Model {
     manifest: Manifest,
     sha256: String,
+    engine: Engine,
     graphs: BTreeMap<String, Arc<Graph>>,
     pub(super) vocabulary: Cow<'static, [u8]>,
     pub(super) speech_encoder: SpeechEncoder,
@@ -82,6 +83,7 @@ impl Model {
             },
             vocabulary,
             sha256: bundle.manifest_sha256().to_owned(),
+            engine,
             manifest,
             graphs,
         };
@@ -110,6 +112,12 @@ impl Model {
     #[must_use]
     pub fn bundle_sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// What computes its graphs.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// The speech encoder.

@@ -2,6 +2,7 @@
 
 use super::capacities::Capacities;
 use super::integrity::IntegrityCheck;
+use super::journal::Journal;
 use super::model::Model;
 use super::result::{CueResult, SegmentResult};
 use super::run::Stopwatch;
@@ -17,6 +18,8 @@ pub(super) struct Rows {
     audio_row: Box<[f32]>,
     text_row: Box<[f32]>,
     pub(super) integrity: Option<IntegrityCheck>,
+    /// Where segments are written and taken from, if they are.
+    pub(super) journal: Option<Journal>,
     /// Seconds of one sample at the model's rate.
     sample_s: f64,
     pub(super) stopwatch: Stopwatch,
@@ -29,6 +32,7 @@ impl Rows {
             audio_row: vec![0.0; model.speech_encoder.row_width()].into(),
             text_row: vec![0.0; model.text_encoder.row_width()].into(),
             integrity: IntegrityCheck::new(model, capacities),
+            journal: None,
             sample_s: 1.0 / f64::from(model.manifest().audio.sample_rate),
             stopwatch: Stopwatch::default(),
         }
@@ -37,6 +41,7 @@ impl Rows {
     pub(super) fn clear(&mut self) {
         self.document.clear();
         self.integrity.iter_mut().for_each(IntegrityCheck::clear);
+        self.journal = None;
         self.stopwatch = Stopwatch::default();
     }
 
@@ -50,14 +55,27 @@ impl Rows {
         let Span::Segment(segment) = span else {
             return Ok(());
         };
-        let Self { document, audio_row, integrity, sample_s, stopwatch, .. } = self;
-        let spectrogram = stopwatch.log_mel.time(|| log_mel.compute(segment.samples))?;
-        let frames = integrity.as_mut().map_or(&mut [][..], |integrity| &mut integrity.frames);
-        stopwatch
-            .speech_encoder
-            .time(|| model.speech_encoder.encode(spectrogram, audio_row, frames))?;
+        let Self { document, audio_row, integrity, journal, sample_s, stopwatch, .. } = self;
+        let recorded = match journal {
+            Some(journal) => journal.take(segment, audio_row)?,
+            None => None,
+        };
+        let is_encoded = recorded.as_ref().is_none_or(|recorded| !recorded.is_enough);
+        if is_encoded {
+            let spectrogram = stopwatch.log_mel.time(|| log_mel.compute(segment.samples))?;
+            let frames = integrity.as_mut().map_or(&mut [][..], |integrity| &mut integrity.frames);
+            stopwatch
+                .speech_encoder
+                .time(|| model.speech_encoder.encode(spectrogram, audio_row, frames))?;
+        }
+        let fits = recorded.as_ref().map_or(&[][..], |recorded| &recorded.fits);
+        let mut scored = Vec::new();
         if let Some(integrity) = integrity {
-            stopwatch.alignment.time(|| integrity.push_segment(segment))?;
+            stopwatch.alignment.time(|| integrity.push_segment(segment, is_encoded, fits))?;
+            scored = integrity.take_scored();
+        }
+        if let (Some(journal), None) = (journal, &recorded) {
+            journal.append(segment, audio_row, &scored)?;
         }
         let times = TimeSpan {
             start_s: segment.start as f64 * *sample_s,

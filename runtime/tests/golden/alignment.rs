@@ -85,7 +85,7 @@ pub(crate) fn check_result(
 fn chained_fits(golden: &Golden, document: &str) -> Vec<f64> {
     let (manifest, encoder) = (golden.model.manifest(), golden.model.speech_encoder());
     let (head, alignment) = golden.model.alignment().unwrap();
-    let mut aligned = alignment.document();
+    let mut aligned = alignment.document(0, 0);
     alignment.push_cues(&mut aligned, &golden.cues(document).unwrap());
     let mut log_mel = LogMel::new(&manifest.features, &manifest.audio).unwrap();
     let (mut row, mut frames) = (vec![0.0; encoder.row_width()], vec![0.0; encoder.frames_len()]);
