@@ -100,6 +100,6 @@ pub use plan::{Component, Plan};
 pub use segment::{MAX_SEGMENT_S, Segment, Segmenter, Span};
 pub use session::{
     BundleId, Capacities, Classification, CueResult, CueScore, Estimate, ExpertGate, InputSummary,
-    IntegrityResult, JournalFile, LabelProbability, MAX_ROWS, MIN_ROWS, Model, Run, SegmentResult,
-    Session, SetResult, TaskResult, Tool, Warning,
+    IntegrityResult, JournalFile, LabelProbability, MAX_ROWS, MAX_THREADS, MIN_ROWS, Model, Run,
+    SegmentResult, Session, SetResult, TaskResult, Tool, Warning,
 };

@@ -76,15 +76,15 @@ impl Plan {
         let vocabulary = bundle.read(manifest.text.vocabulary())?;
         let of_own_rate = PcmFormat { sample_rate: manifest.audio.sample_rate, channels: 1 };
         let stream = AudioStream::heap_bytes(format.unwrap_or(of_own_rate), &manifest.audio);
-        let Capacities { n_max, waiting_text, cues, .. } = *capacities;
+        let Capacities { n_max, waiting_text, cues, threads } = *capacities;
         let transcript = waiting_text + cues * size_of::<Cue>();
         let result = result_bytes(manifest, n_max, cues);
         let program = PROGRAM + OF_MANIFEST * manifest.to_json().len();
         let components = [
             ("program", program + vocabulary.len()),
             ("weights", graphs.resident),
-            ("kernels", graphs.scratch),
-            ("graph run", graphs.run_peak.max(result)),
+            ("kernels", graphs.scratch * threads),
+            ("graph run", (graphs.run_peak * threads).max(result)),
             ("recording", BUFFER_BYTES + FILE_BUFFER + BLOCK_SAMPLES * size_of::<f32>() + stream),
             ("segments", Segmenter::heap_bytes(&manifest.segmentation, &manifest.audio)?),
             ("features", LogMel::heap_bytes(&manifest.features)),
@@ -92,6 +92,7 @@ impl Plan {
             ("fusion", Fusion::heap_bytes(&manifest.fusion, n_max) + encoded(manifest)),
             ("alignment", alignment_bytes(manifest, waiting_text, cues)?),
             ("transcript", transcript),
+            ("threads", lanes_bytes(manifest, threads)?),
         ]
         .map(|(name, bytes)| Component { name, bytes: bytes as u64 });
         let sum = components.iter().map(|component| component.bytes).sum();
@@ -199,6 +200,19 @@ fn alignment_bytes(manifest: &Manifest, waiting_text: usize, cues: usize) -> Res
     let frames = output_bytes(manifest, "speech_encoder", 1);
     let log_posteriors = output_bytes(manifest, "alignment", 0);
     Ok(alignment.heap_bytes(waiting_text, cues) + frames + log_posteriors)
+}
+
+/// What segments that are encoded together wait in.
+fn lanes_bytes(manifest: &Manifest, threads: usize) -> Result<usize> {
+    if threads == 1 {
+        return Ok(0);
+    }
+    let samples = Segmenter::longest(&manifest.segmentation, &manifest.audio)?;
+    let lane = samples * size_of::<f32>()
+        + LogMel::heap_bytes(&manifest.features)
+        + output_bytes(manifest, "speech_encoder", 0)
+        + output_bytes(manifest, "speech_encoder", 1);
+    Ok(threads * lane)
 }
 
 /// A classification and its text.

@@ -103,6 +103,15 @@ impl Segmenter {
         })
     }
 
+    /// Samples of the longest segment.
+    ///
+    /// # Errors
+    /// As [`Segmenter::new`].
+    pub(crate) fn longest(segmentation: &Segmentation, audio: &Audio) -> Result<usize> {
+        let limits = Limits::new(segmentation, audio)?;
+        Ok(limits.max * limits.frame)
+    }
+
     /// Bytes of heap that its buffer takes.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod conclusion;
 mod front_end;
 mod integrity;
 mod journal;
+mod lanes;
 mod model;
 mod result;
 mod rows;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use hilbert_formats::{Cue, Transcript};
 
-pub use self::capacities::{Capacities, MAX_ROWS, MIN_ROWS};
+pub use self::capacities::{Capacities, MAX_ROWS, MAX_THREADS, MIN_ROWS};
 pub use self::conclusion::Estimate;
 use self::front_end::FrontEnd;
 pub use self::integrity::{CueScore, IntegrityResult};
@@ -98,7 +99,7 @@ impl Session {
     pub fn with_capacities(model: Arc<Model>, capacities: &Capacities) -> Result<Self> {
         capacities.check(model.manifest())?;
         let front_end = FrontEnd::new(model.manifest(), &model.vocabulary)?;
-        let rows = Rows::new(&model, capacities);
+        let rows = Rows::new(&model, capacities)?;
         let (input, warnings) = (InputSummary::default(), Vec::new());
         Ok(Self { model, front_end, rows, stream: None, text_ended: false, input, warnings })
     }
@@ -155,6 +156,7 @@ impl Session {
         let (frames, partial) = (stream.frames(), stream.partial());
         stream.finish(|mono| segmenter.push(mono, |span| rows.push_span(model, log_mel, span)))?;
         segmenter.finish(|span| rows.push_span(model, log_mel, span))?;
+        rows.encode_waiting(model)?;
         self.input.duration_s = self.input.sample_rate.map(|rate| frames as f64 / f64::from(rate));
         if partial > 0 {
             let channels = self.input.channels.unwrap_or(0);
@@ -185,6 +187,7 @@ impl Session {
         }
         let Self { model, front_end: FrontEnd { token_rows, .. }, rows, .. } = self;
         rows.stopwatch.start();
+        rows.encode_waiting(model)?;
         if let Some(integrity) = &rows.integrity {
             integrity.check(cue)?;
         }

@@ -8,6 +8,7 @@ mod counting;
 mod recording;
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use hilbert_formats::{Bundle, Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
 use hilbert_runtime::{Capacities, Classifier, Model, Options, PcmFormat, Plan};
@@ -45,15 +46,19 @@ fn weight_bytes(model: &Model) -> usize {
 #[test]
 fn ten_minutes_take_no_more_memory_than_two() {
     let count = Count::start();
+    on_a_thread(|| compare_ten_minutes_with_two(&count));
+}
+
+fn compare_ten_minutes_with_two(count: &Count) {
     let model = Model::open(bundle("spoken-english")).unwrap_or_else(|error| panic!("{error}"));
     let (live, weights) = (count.live(), weight_bytes(&model));
     println!("model: {} KiB of heap, {} of weights", live >> 10, weights >> 10);
     assert!(live <= weights + BESIDE_WEIGHTS, "{live} bytes, {weights} of weights");
     let mut classifier = Classifier::new(model).unwrap();
     println!("classifier: {} KiB of heap", (count.live() - live) >> 10);
-    peak(&count, &mut classifier, 20); // the engine's scratch, which it keeps
-    let (short, few) = peak(&count, &mut classifier, 120);
-    let (long, many) = peak(&count, &mut classifier, 600);
+    peak(count, &mut classifier, 20); // the engine's scratch, which it keeps
+    let (short, few) = peak(count, &mut classifier, 120);
+    let (long, many) = peak(count, &mut classifier, 600);
     println!(
         "peak heap above the classifier: {short} bytes with {few} segments, {long} bytes with {many}"
     );
@@ -68,6 +73,7 @@ struct Case {
     format: PcmFormat,
     minutes: usize,
     cues: usize,
+    threads: usize,
 }
 
 /// Timed cues of a few seconds each.
@@ -82,13 +88,24 @@ fn transcript(cues: usize) -> Transcript {
     Transcript { format: TranscriptFormat::Srt, cues, warnings: Vec::new() }
 }
 
+/// Runs it on a thread of its own, so that what the kernels keep for a thread is counted, once.
+fn on_a_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| scope.spawn(run).join()).unwrap()
+}
+
 /// The plan, and the most that is live from opening the bundle to the text of the result.
 fn planned_and_counted(case: &Case) -> (Plan, usize) {
     let count = Count::start();
+    (on_a_thread(|| planned_and_run(case)), count.peak())
+}
+
+/// The plan of a session that was then run, to the text of its result.
+fn planned_and_run(case: &Case) -> Plan {
     let transcript = (case.cues > 0).then(|| transcript(case.cues));
     let bundle = Bundle::open(&bundle(case.bundle)).unwrap();
     let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
     capacities.n_max = case.n_max;
+    capacities.threads = case.threads;
     let plan = Plan::new(&bundle, &capacities, Some(case.format)).unwrap();
     let model = Model::from_bundle(&bundle).unwrap();
     let mut classifier = Classifier::with_capacities(model, &capacities).unwrap();
@@ -100,13 +117,20 @@ fn planned_and_counted(case: &Case) -> (Plan, usize) {
     assert_eq!(result.segments.len(), case.n_max.min(result.segments.len()));
     let text = serde_json::to_string_pretty(&result).unwrap();
     assert!(text.len() > 1000);
-    (plan, count.peak())
+    plan
 }
 
 #[test]
 fn what_is_counted_stays_within_the_plan_which_is_not_far_above() {
     let format = |sample_rate, channels| PcmFormat { sample_rate, channels };
-    let case = |bundle, n_max, format, minutes, cues| Case { bundle, n_max, format, minutes, cues };
+    let case = |bundle, n_max, format, minutes, cues| Case {
+        bundle,
+        n_max,
+        format,
+        minutes,
+        cues,
+        threads: 1,
+    };
     let cases = [
         // All rows of both modalities are taken, and some merge.
         case("spoken-english", 512, format(16_000, 1), 72, 600),
@@ -115,15 +139,22 @@ fn what_is_counted_stays_within_the_plan_which_is_not_far_above() {
         case("spoken-english", 64, format(44_100, 1), 2, 0),
         case("spoken-english", 2048, format(8_000, 1), 2, 3000),
         case("consultations", 512, format(16_000, 1), 72, 600),
+        Case { threads: 4, ..case("spoken-english", 512, format(16_000, 1), 10, 100) },
     ];
     let mut failed = Vec::new();
     for case in &cases {
         let (plan, counted) = planned_and_counted(case);
-        let Case { bundle, n_max, format: PcmFormat { sample_rate, channels }, minutes, cues } =
-            case;
+        let Case {
+            bundle,
+            n_max,
+            format: PcmFormat { sample_rate, channels },
+            minutes,
+            cues,
+            threads,
+        } = case;
         let total = usize::try_from(plan.total).unwrap();
         let what = format!(
-            "{bundle}, {n_max} rows, {minutes} min of {sample_rate} Hz and {channels} channels, {cues} cues: \
+            "{bundle}, {n_max} rows, {minutes} min of {sample_rate} Hz and {channels} channels, {cues} cues, {threads} threads: \
              counted {counted}, planned {total}, {:.2} times",
             total as f64 / counted as f64
         );

@@ -88,6 +88,52 @@ fn what_is_pushed_is_classified_as_the_files_are() {
     assert_eq!(pushed, of_files);
 }
 
+fn on_threads(threads: usize) -> Session {
+    let mut capacities = Capacities::of(MODEL.manifest());
+    capacities.threads = threads;
+    Session::with_capacities(Arc::clone(&MODEL), &capacities).unwrap()
+}
+
+#[test]
+fn estimates_and_cues_that_come_late_are_the_same_on_any_number_of_threads() {
+    let document = &*DOCUMENT;
+    let seen = |threads: usize| {
+        let mut session = on_threads(threads);
+        session.start_audio(document.format, ChannelChoice::Mean).unwrap();
+        let mut estimates = Vec::new();
+        // The first cue comes when most of the recording has passed, so that it is not held any more.
+        let mut cues = document.cues.iter();
+        for (i, block) in document.samples.chunks(7 * 16_000).enumerate() {
+            session.push_pcm(block).unwrap();
+            if i > 7 {
+                cues.by_ref().take(12).for_each(|cue| session.push_text(cue).unwrap());
+            }
+            if i % 4 == 2 {
+                estimates.push(session.estimate().unwrap());
+            }
+        }
+        (estimates, without_run(session.finish().unwrap()))
+    };
+    let expected = seen(1);
+    let scores = &expected.1.integrity.as_ref().unwrap().cues;
+    assert!(scores.iter().any(|cue| cue.score.is_none()));
+    assert!(scores.iter().any(|cue| cue.score.is_some()));
+    for threads in [2, 3, 64] {
+        assert_eq!(seen(threads), expected, "{threads}");
+    }
+}
+
+#[test]
+fn threads_outside_of_their_range_are_refused() {
+    for threads in [0, 65] {
+        let mut capacities = Capacities::of(MODEL.manifest());
+        capacities.threads = threads;
+        let error = Session::with_capacities(Arc::clone(&MODEL), &capacities).unwrap_err();
+        let expected = format!("capacity threads: found {threads}, expected 1 to 64");
+        assert_eq!((error.code(), error.to_string()), (5, expected));
+    }
+}
+
 #[test]
 fn a_frame_that_is_never_whole_is_dropped_with_a_warning() {
     let mut session = Session::new(Arc::clone(&MODEL)).unwrap();
@@ -173,19 +219,21 @@ fn an_estimate_is_what_the_document_would_be_if_it_ended_and_changes_nothing() {
     let last = session.estimate().unwrap();
     let found = without_run(session.finish().unwrap());
     assert_eq!(found, *EXPECTED);
-    assert_eq!(last.segments + 1, found.segments.len() as u64, "one was open");
+    let segments = found.segments.len() as u64;
+    assert!((segments - 1..=segments).contains(&last.segments), "one may have been open");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn the_result_does_not_depend_on_blocks_or_turns(
+    fn the_result_does_not_depend_on_blocks_or_turns_or_threads(
+        threads in 1_usize..6,
         blocks in prop::collection::vec((1_usize..40_000, any::<bool>()), 1..12),
         ahead_s in 0.0_f64..40.0,
     ) {
         let document = &*DOCUMENT;
-        let mut session = Session::new(Arc::clone(&MODEL)).unwrap();
+        let mut session = on_threads(threads);
         session.start_audio(document.format, ChannelChoice::Mean).unwrap();
         let (mut rest, mut cues) = (&document.samples[..], document.cues.iter().peekable());
         let mut blocks = blocks.iter().cycle();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use hilbert_formats::wav::RawFormat;
-use hilbert_runtime::Engine;
+use hilbert_runtime::{Engine, MAX_THREADS};
 
 /// A recording of speech and its transcript become a class, offline.
 #[derive(Debug, Parser)]
@@ -58,6 +58,10 @@ pub(crate) struct Classify {
     /// result as the last line.
     #[arg(long, value_name = "TIME", requires = "recording", value_parser = every)]
     pub(crate) every: Option<Duration>,
+
+    /// Threads that encode the recording. The result is the same for any number.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
+    pub(crate) threads: usize,
 
     /// Write what is encoded to this file as it comes, so that --resume goes on after a crash.
     #[arg(long, value_name = "FILE", requires = "recording")]
@@ -127,6 +131,10 @@ pub(crate) struct PlanOf {
     #[command(flatten)]
     pub(crate) model: ModelChoice,
 
+    /// Threads that encode a recording.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
+    pub(crate) threads: usize,
+
     /// Heap that may be taken: plans fewer rows where that makes it fit, or refuses. Bytes, or K, M, G of 1,024.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_memory: Option<u64>,
@@ -146,6 +154,11 @@ fn bytes(text: &str) -> Result<u64, String> {
     };
     let parsed = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     parsed.ok_or_else(|| "expected bytes, as in 25165824 or 24M".to_owned())
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let parsed = text.parse().ok().filter(|threads| (1..=MAX_THREADS).contains(threads));
+    parsed.ok_or_else(|| format!("expected 1 to {MAX_THREADS}"))
 }
 
 /// A length of time, at least a second.

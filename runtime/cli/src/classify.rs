@@ -53,7 +53,8 @@ fn classified(arguments: &Classify, stop: &Stop) -> Result<Classification, Failu
     let path = arguments.recording.as_deref();
     let recording = path.map(|path| recording::open(path, arguments.raw, stop)).transpose()?;
     let bundle = open_bundle(&arguments.model)?;
-    let capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
+    let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
+    capacities.threads = arguments.threads;
     let capacities = match arguments.max_memory {
         Some(_) => {
             let format = recording.as_ref().map(recording::format);

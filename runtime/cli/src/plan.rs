@@ -16,6 +16,7 @@ use crate::stop::Stop;
 pub(crate) fn plan(arguments: &PlanOf) -> Result<String, Failure> {
     let bundle = open_bundle(&arguments.model)?;
     let mut capacities = Capacities::of(bundle.manifest());
+    capacities.threads = arguments.threads;
     if let Some(path) = &arguments.transcript {
         let transcript = Transcript::open(path).map_err(hilbert_runtime::Error::from)?;
         capacities = capacities.with_transcript(Some(&transcript));

@@ -265,3 +265,18 @@ fn a_file_name_is_never_printed_raw() {
     let (_, value) = json(&["classify", &path(&wav), "--format", "json"]);
     assert_eq!(value["input"]["path"], path(&wav), "the value stays the same");
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let (wav, srt) = (sample("session.wav"), sample("session.srt"));
+    let arguments = ["classify", &wav, "--transcript", &srt, "--format", "json", "--threads"];
+    let on = |threads: &'static str| hilbert(&[&arguments[..], &[threads]].concat());
+    let expected = on("1");
+    assert_eq!(expected.code, 0);
+    for threads in ["2", "3", "16"] {
+        assert_eq!(on(threads).stdout, expected.stdout, "{threads}");
+    }
+    for threads in ["0", "65", "two"] {
+        assert_eq!(on(threads).code, 2, "{threads}");
+    }
+}

@@ -8,6 +8,8 @@ use crate::error::{ErrorKind, Result};
 pub const MIN_ROWS: usize = 64;
 /// Most rows a modality that a session may be asked to keep.
 pub const MAX_ROWS: usize = 65_536;
+/// Most threads that a session may be asked to use.
+pub const MAX_THREADS: usize = 64;
 
 /// What grows with a document, and how far. [`Plan`](crate::Plan) says what memory that takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Capacities {
     pub n_max: usize,
     /// Bytes of text of timed cues that wait for their audio, where the bundle has an alignment head. By default 64 KiB.
     pub waiting_text: usize,
+    /// Threads that encode segments, 1 to [`MAX_THREADS`]; by default 1. The result is the same for any number.
+    pub threads: usize,
     /// Cues whose scores are kept, where the bundle has an alignment head. By default 1,024.
     pub cues: usize,
 }
@@ -26,7 +30,7 @@ impl Capacities {
     /// Those of a session that is not told otherwise.
     #[must_use]
     pub const fn of(manifest: &Manifest) -> Self {
-        Self { n_max: manifest.fusion.n_max, waiting_text: 64 << 10, cues: 1024 }
+        Self { n_max: manifest.fusion.n_max, waiting_text: 64 << 10, cues: 1024, threads: 1 }
     }
 
     /// The same rows, with room for this transcript: none where there is none.
@@ -38,13 +42,16 @@ impl Capacities {
     }
 
     /// # Errors
-    /// [`ErrorKind::Capacity`] for other rows than the bundle's own outside of the range.
+    /// [`ErrorKind::Capacity`] for one outside of its range.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<()> {
-        let found = self.n_max;
-        if found == manifest.fusion.n_max || (MIN_ROWS..=MAX_ROWS).contains(&found) {
-            return Ok(());
+        let least = MIN_ROWS.min(manifest.fusion.n_max);
+        for (name, found, least, most) in
+            [("n_max", self.n_max, least, MAX_ROWS), ("threads", self.threads, 1, MAX_THREADS)]
+        {
+            if !(least..=most).contains(&found) {
+                return Err(ErrorKind::Capacity { name, found, least, most }.into());
+            }
         }
-        let (least, most) = (MIN_ROWS, MAX_ROWS);
-        Err(ErrorKind::Capacity { name: "n_max", found, least, most }.into())
+        Ok(())
     }
 }

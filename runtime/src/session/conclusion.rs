@@ -38,6 +38,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::GraphRun`] when a stage fails.
     pub fn estimate(&mut self) -> Result<Estimate> {
+        self.rows.encode_waiting(&self.model)?;
         let fused = self.fuse()?;
         let tasks = fused.as_ref().map_or_else(|| Ok(Vec::new()), |fused| self.tasks(fused))?;
         let document = &self.rows.document;

@@ -179,7 +179,7 @@ pub struct Run {
     /// In log-mel spectrograms.
     #[serde(serialize_with = "value")]
     pub log_mel_s: f64,
-    /// In the speech encoder.
+    /// In the speech encoder; on several threads with the log-mel spectrograms, as long as the slowest took.
     #[serde(serialize_with = "value")]
     pub speech_encoder_s: f64,
     /// In the text encoder.

@@ -36,6 +36,16 @@ impl Stopwatch {
         self.started.get_or_insert_with(Instant::now);
     }
 
+    /// What rows of the recording took so far behind the encoder.
+    pub(super) fn of_rows(&self) -> Duration {
+        self.alignment.0 + self.fusion.0
+    }
+
+    /// Counts a lap as the speech encoder's, without what rows took in it, of which there was so much `before`.
+    pub(super) fn add_encoding(&mut self, lap: Lap, before: Duration) {
+        self.speech_encoder.0 += lap.0.saturating_sub(self.of_rows() - before);
+    }
+
     /// The values so far, for a recording of `duration_s` seconds.
     pub(super) fn read(&self, duration_s: Option<f64>) -> Run {
         let total_s =
