@@ -29,7 +29,8 @@
 //! # Ok(())
 //! # }
 //! ```
-//! [`Classification`] serialises to the JSON of `hilbert classify`. A [`Session`] takes audio as it is recorded. The stages
+//! [`Classification`] serialises to the JSON of `hilbert classify`. A [`Session`] takes audio and text as they come, and tells what
+//! it would decide so far. The stages
 //! stand open for those who need one alone: [`AudioStream`], [`Segmenter`], [`LogMel`], [`TokenRows`], [`SpeechEncoder`],
 //! [`TextEncoder`], [`Alignment`], [`Fusion`], [`MixtureOfExperts`], [`decide`]; a [`Graph`] is one ONNX file.
 //!
@@ -49,16 +50,17 @@
 //! warning says so. Nothing is cut short in silence.
 //!
 //! # Errors
-//! One [`Error`] with a stable [code](Error::code): 3 for a bundle, 4 for an input, 5 for a limit, 6 for a fault of this crate. The
+//! One [`Error`] with a stable [code](Error::code): 3 for a bundle, 4 for an input, 5 for a limit, 6 for a fault of this crate, 7 for
+//! a journal that cannot be written. The
 //! message says what was found and what was expected. No input makes this crate panic; where the engine does, the panic becomes
 //! an error, provided that the program unwinds.
 //!
 //! # Memory
-//! Everything that depends on the bundle is allocated when it is loaded and when a [`Classifier`] is made, among it `n_max` rows a
-//! modality, which are written at once. The engine allocates while a graph runs, within a bound that the graph's fixed
-//! shapes set, and keeps nothing. What a document adds is its transcript and its result, of at most `n_max` rows a modality:
-//! an hour takes no more than minutes do. With an alignment head a [`Classifier`] holds one segment's frames and [`KEPT_S`] of
-//! posteriors more, about 0.5 MB; a document, the text of each timed cue until its audio has passed, and one score a cue.
+//! A [`Plan`] says what a model and a session take, by component and at most, before any graph is loaded; [`Plan::within`] keeps as
+//! many rows as fit. Everything that depends on the bundle is allocated when it is loaded and when a [`Session`] is made, among it
+//! `n_max` rows a modality, which are written at once. The engine allocates while a graph runs, within a bound that the graph's fixed
+//! shapes set, and keeps nothing. What a document adds is its transcript and its result, of at most `n_max` rows a modality: a day
+//! takes no more than minutes do. `docs/memory.md` has the numbers.
 //!
 //! # Logging
 //! The `log` facade: one line at level info for a bundle that is loaded, one at debug for a document. Never audio, text, or

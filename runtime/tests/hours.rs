@@ -72,7 +72,7 @@ struct Seen {
     /// Live heap and peak resident memory after a minute, when two had been classified before, and at the end.
     live: [usize; 2],
     resident: Option<[u64; 2]>,
-    /// Peak heap, loading included, bytes.
+    /// Peak heap after the first minute, bytes.
     peak: usize,
     /// Seconds of computing for each hour of the recording.
     hours: Vec<f64>,
@@ -94,8 +94,10 @@ fn seen<R: Read>(recording: WavReader<R>, n_max: usize) -> Seen {
     let (mut hours, mut began) = (Vec::with_capacity(64), Instant::now());
     let observe = |session: &mut Session| {
         let now = (count.live(), peak_resident());
-        if session.taken_s() >= 60.0 {
-            early.get_or_insert(now);
+        if session.taken_s() >= 60.0 && early.is_none() {
+            early = Some(now);
+            // From here on: the clip of before is gone.
+            count.peak();
         }
         late = Some(now);
         if session.taken_s() >= 3600.0 * (hours.len() + 1) as f64 {

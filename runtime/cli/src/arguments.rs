@@ -31,9 +31,10 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").args(["recording", "transcript"]).required(true).multiple(true))]
 pub(crate) struct Classify {
-    /// The recording: WAV, 8 to 192 kHz, up to 64 channels; - is standard input. Without it the transcript alone is classified.
+    /// The recording: WAV, 8 to 192 kHz, up to 64 channels; - is standard input. Without it the transcript alone is classified. Of
+    /// several each is a document of its own, and as JSON a line of its own.
     #[arg(value_name = "REC.wav")]
-    pub(crate) recording: Option<PathBuf>,
+    pub(crate) recording: Vec<PathBuf>,
 
     /// What was said: SubRip (.srt) or plain text.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +63,10 @@ pub(crate) struct Classify {
     /// Threads that encode the recording. The result is the same for any number.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub(crate) threads: usize,
+
+    /// Recordings that are classified at the same time, where there are several. The results are the same, in the same order.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads, conflicts_with = "max_memory")]
+    pub(crate) jobs: usize,
 
     /// Write what is encoded to this file as it comes, so that --resume goes on after a crash.
     #[arg(long, value_name = "FILE", requires = "recording")]
@@ -210,6 +215,8 @@ Examples:
     hilbert classify call.wav --channel 2 --format json
   From a microphone, with what it would be so far every half a minute; Ctrl-C ends with the result:
     arecord -q -f S16_LE -r 16000 | hilbert classify - --every 30s
+  Several recordings, two at a time, one line of JSON each:
+    hilbert classify *.wav --jobs 2 --format json
   A recording of a day, which may be interrupted and gone on with:
     hilbert classify day.wav --journal day.journal --resume
   In at most 24 MiB of heap:
@@ -224,6 +231,7 @@ Results go to standard output, all else to standard error. Nothing is sent anywh
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
+  1  of several recordings some could not be classified
   2  the command line is wrong
   3  the bundle is missing, corrupt, incompatible or not signed by a trusted key
   4  the input cannot be read or is not supported

@@ -1,7 +1,7 @@
 //! `hilbert classify`: from arguments to the text of the result.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hilbert_formats::{Bundle, PublicKey, Transcript};
@@ -12,16 +12,20 @@ use hilbert_runtime::{
 use serde::Serialize;
 
 use crate::arguments::{Classify, Format, ModelChoice};
+use crate::batch;
 use crate::failure::Failure;
 use crate::printing::{self, escape_json};
-use crate::recording;
+use crate::recording::{self, Recording};
 use crate::report::Report;
 use crate::stop::Stop;
 
 /// Classifies and prints; the exit code.
 pub(crate) fn classify(arguments: &Classify) -> Result<u8, Failure> {
     let stop = Stop::listen().map_err(|error| Failure::Internal(format!("signals: {error}")))?;
-    let outcome = classified(arguments, &stop);
+    if let [_, _, ..] = &arguments.recording[..] {
+        return batch::classify(arguments, &stop);
+    }
+    let outcome = classify_one(arguments, &stop);
     // Whoever interrupts knows that there may be no result.
     let code = stop.code();
     let classification = match (outcome, code) {
@@ -40,53 +44,72 @@ pub(crate) fn classify(arguments: &Classify) -> Result<u8, Failure> {
     Ok(code.unwrap_or(0))
 }
 
-fn classified(arguments: &Classify, stop: &Stop) -> Result<Classification, Failure> {
-    let mut options = Options::default();
-    options.channel = arguments.channel;
-    options.stats = arguments.stats;
-    options.journal = arguments
-        .journal
-        .as_ref()
-        .map(|path| JournalFile { path: path.clone(), resume: arguments.resume });
+fn classify_one(arguments: &Classify, stop: &Stop) -> Result<Classification, Failure> {
     let transcript = arguments.transcript.as_ref().map(Transcript::open);
     let transcript = transcript.transpose().map_err(Error::from)?;
-    let path = arguments.recording.as_deref();
+    let path = arguments.recording.first().map(|path| &**path);
     let recording = path.map(|path| recording::open(path, arguments.raw, stop)).transpose()?;
     let bundle = open_bundle(&arguments.model)?;
     let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
     capacities.threads = arguments.threads;
-    let capacities = match arguments.max_memory {
-        Some(_) => {
-            let format = recording.as_ref().map(recording::format);
-            planned(&bundle, capacities, format, arguments.max_memory)?.1
-        }
-        None => capacities,
-    };
+    if arguments.max_memory.is_some() {
+        let format = recording.as_ref().map(recording::format);
+        capacities = planned(&bundle, capacities, format, arguments.max_memory)?.1;
+    }
     let model = Model::from_bundle_on(arguments.engine.engine, &bundle)?;
     drop(bundle);
     let mut classifier = Classifier::with_capacities(model, &capacities)?;
     let mut estimates = Estimates::new(arguments.every);
-    let observe = |session: &mut Session| {
-        // A pipe ends by itself then, behind what came in.
-        if stop.code().is_some() && !path.is_some_and(recording::is_pipe) {
-            return Ok(ControlFlow::Break(()));
-        }
-        estimates.print_due(session)
-    };
-    let outcome = classifier.classify_observed(recording, transcript.as_ref(), &options, observe);
+    let document = Document { path, recording, transcript: transcript.as_ref() };
+    let outcome =
+        document.classify(&mut classifier, arguments, stop, |session| estimates.print_due(session));
     if let Some(failure) = estimates.failure {
         return Err(failure);
     }
     let file = path.or(arguments.transcript.as_deref());
-    let mut classification = outcome.map_err(|error| match file {
+    Ok(outcome.map_err(|error| match file {
         Some(file) => error.in_file(file),
         None => error,
-    })?;
-    classification.input.path = path.map(shown);
-    if stop.code().is_some() {
-        classification.warnings.push(interrupted(&classification));
+    })?)
+}
+
+/// What is classified, opened.
+pub(crate) struct Document<'a> {
+    pub(crate) path: Option<&'a Path>,
+    pub(crate) recording: Option<Recording>,
+    pub(crate) transcript: Option<&'a Transcript>,
+}
+
+impl Document<'_> {
+    /// Classifies it, or what came in before a signal.
+    pub(crate) fn classify(
+        self,
+        classifier: &mut Classifier,
+        arguments: &Classify,
+        stop: &Stop,
+        mut observe: impl FnMut(&mut Session) -> hilbert_runtime::Result<ControlFlow<()>>,
+    ) -> hilbert_runtime::Result<Classification> {
+        let mut options = Options::default();
+        options.channel = arguments.channel;
+        options.stats = arguments.stats;
+        let journal = |path: &PathBuf| JournalFile { path: path.clone(), resume: arguments.resume };
+        options.journal = arguments.journal.as_ref().map(journal);
+        let Self { path, recording, transcript } = self;
+        let look = |session: &mut Session| {
+            // A pipe ends by itself then, behind what came in.
+            if stop.code().is_some() && !path.is_some_and(recording::is_pipe) {
+                return Ok(ControlFlow::Break(()));
+            }
+            observe(session)
+        };
+        let mut classification =
+            classifier.classify_observed(recording, transcript, &options, look)?;
+        classification.input.path = path.map(shown);
+        if stop.code().is_some() {
+            classification.warnings.push(interrupted(&classification));
+        }
+        Ok(classification)
     }
-    Ok(classification)
 }
 
 fn shown(path: &Path) -> String {
@@ -131,7 +154,7 @@ impl Estimates {
 }
 
 /// One line of JSON.
-fn line(value: &impl Serialize) -> Result<String, Failure> {
+pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
     Ok(escape_json(&json(serde_json::to_string(value))?) + "\n")
 }
 
@@ -167,5 +190,5 @@ pub(crate) fn open_bundle(choice: &ModelChoice) -> hilbert_runtime::Result<Bundl
     let files = hilbert_models::default_bundle();
     #[cfg(not(feature = "default-bundle"))] // then the arguments require a bundle
     let files = &[];
-    Ok(Bundle::from_files(files)?)
+    Ok(Bundle::from_program(files)?)
 }

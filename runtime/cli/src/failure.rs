@@ -20,6 +20,8 @@ pub(crate) enum Failure {
         /// What it must be at least, dB.
         expected: f64,
     },
+    /// Options that do not go together.
+    Usage(String),
     /// A fault of this program.
     Internal(String),
 }
@@ -28,6 +30,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Runtime(error) => error.code(),
+            Self::Usage(_) => 2,
             Self::Internal(_) => 6,
             Self::Output(_) => 7,
             Self::SelfTest { .. } => 8,
@@ -53,6 +56,7 @@ impl Display for Failure {
                     "self-test: layer {layer}: found {found:.1} dB, expected at least {expected} dB"
                 )
             }
+            Self::Usage(reason) => write!(f, "{reason}; see --help"),
             Self::Internal(reason) => write!(f, "internal fault: {reason}"),
         }
     }

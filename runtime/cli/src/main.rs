@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod batch;
 mod classify;
 mod failure;
 mod inspect;

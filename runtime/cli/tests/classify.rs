@@ -280,3 +280,36 @@ fn any_number_of_threads_gives_the_same_bytes() {
         assert_eq!(on(threads).code, 2, "{threads}");
     }
 }
+
+#[test]
+fn several_recordings_are_classified_in_their_order_for_any_number_of_jobs() {
+    let (one, other) = (sample("session.wav"), sample("synthetic-interview.wav"));
+    let all = [&*one, &other, "no/such.wav", &one, &other];
+    let of = |jobs: &'static str, format: &'static str| {
+        hilbert(&[&["classify"], &all[..], &["--format", format, "--jobs", jobs]].concat())
+    };
+    let expected = of("1", "json");
+    assert_eq!(expected.code, 1, "one is not there");
+    assert_eq!(expected.stderr.lines().count(), 1, "{}", expected.stderr);
+    assert!(expected.stderr.starts_with("hilbert: no/such.wav: cannot be read"));
+    let paths: Vec<String> = expected
+        .stdout
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["input"]["path"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(paths, [&one, &other, &one, &other].map(String::as_str));
+    for jobs in ["2", "3", "8"] {
+        let found = of(jobs, "json");
+        assert_eq!((found.code, &found.stdout), (1, &expected.stdout), "{jobs}");
+    }
+    assert_eq!(of("4", "text").stdout, of("1", "text").stdout);
+    let alone: Value =
+        serde_json::from_str(&hilbert(&["classify", &one, "--format", "json"]).stdout).unwrap();
+    let first: Value = serde_json::from_str(expected.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first, alone);
+}

@@ -27,6 +27,8 @@ pub struct Bundle {
     manifest_sha256: String,
     signed: Option<Signed>,
     store: Store,
+    /// Whether files are hashed when they are read.
+    is_hashed: bool,
 }
 
 impl Bundle {
@@ -83,6 +85,16 @@ impl Bundle {
         Self::new(Store::in_memory(files.iter().map(file).collect())?, None)
     }
 
+    /// A bundle that is part of the program, whose author has held it against its manifest: as [`Bundle::from_files`], but files are not
+    /// hashed when they are read. A program whose data was changed has been changed itself, and what is not read, such as most
+    /// rows of a table, takes no memory.
+    ///
+    /// # Errors
+    /// As [`Bundle::from_files`].
+    pub fn from_program(files: &[(&str, &'static [u8])]) -> Result<Self> {
+        Ok(Self { is_hashed: false, ..Self::from_files(files)? })
+    }
+
     /// A bundle whose files are in memory, named as in the manifest; one of them is [`MANIFEST`].
     ///
     /// # Errors
@@ -111,7 +123,7 @@ impl Bundle {
         };
         let manifest_sha256 = sha256(&manifest);
         let manifest = Manifest::parse(&manifest)?;
-        let bundle = Self { manifest, manifest_sha256, signed, store };
+        let bundle = Self { manifest, manifest_sha256, signed, store, is_hashed: true };
         bundle.check_files()?;
         Ok(bundle)
     }
@@ -157,7 +169,8 @@ impl Bundle {
         self.entry(name).is_some() && self.store.size(name).is_ok()
     }
 
-    /// Reads the file `name`, and checks its size and SHA-256 each time.
+    /// Reads the file `name`, and checks its size and SHA-256 each time, its size alone where it is part of the program
+    /// ([`Bundle::from_program`]).
     ///
     /// # Errors
     /// [`ErrorKind::Bundle`] if it is not listed or missing, cannot be read, or is not what the manifest says.
@@ -181,7 +194,10 @@ impl Bundle {
         if bytes.len() as u64 != entry.bytes {
             return Err(self.wrong_size(entry, bytes.len() as u64));
         }
-        let bytes = self.with_sha256(name, bytes, &entry.sha256)?;
+        let bytes = match self.is_hashed {
+            true => self.with_sha256(name, bytes, &entry.sha256)?,
+            false => bytes,
+        };
         Ok(Content { name: self.store.shown(name), bytes, origin })
     }
 

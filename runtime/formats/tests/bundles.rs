@@ -200,6 +200,18 @@ fn embedded_files_are_held_against_the_manifest() {
 }
 
 #[test]
+fn files_of_the_program_are_not_hashed_but_have_their_sizes() {
+    let mut files = embedded();
+    let place = files.iter().position(|(name, _)| *name == "join.onnx").unwrap();
+    files[place].1 = b"CONTENT of join.onnx";
+    assert_eq!(Bundle::from_files(&files).unwrap().read("join.onnx").unwrap_err().code(), 3);
+    let bundle = Bundle::from_program(&files).unwrap();
+    assert_eq!(*bundle.read("join.onnx").unwrap(), *b"CONTENT of join.onnx");
+    files[place].1 = b"shorter";
+    assert_eq!(Bundle::from_program(&files).unwrap_err().code(), 3);
+}
+
+#[test]
 fn records_are_read_again_wherever_a_bundle_is() {
     let folder = tempfile::tempdir().unwrap();
     write_bundle(folder.path());

@@ -13,7 +13,7 @@ use crate::simd::{Kernel, LANES, Simd, for_rows};
 
 /// Rows that are rounded and multiplied at a time, a multiple of every tile's: so working memory does not grow with the rows, and
 /// levels stay in a near cache.
-pub(crate) const BLOCK_ROWS: usize = 96;
+pub(crate) const BLOCK_ROWS: usize = 48;
 
 /// The weights of one layer, packed.
 ///
