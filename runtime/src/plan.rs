@@ -1,8 +1,8 @@
 //! The memory that a model and a session take, known before a graph is loaded.
 //!
 //! The manifest carries what each graph was measured to take; what the stages allocate follows from the manifest's constants and from
-//! [`Capacities`]. Everything is heap as it is asked of the allocator, on one thread. What the system makes resident for it, the
-//! program's own pages and its stack come on top.
+//! [`Capacities`]. Everything is heap: what is asked of the allocator, and a 32nd of it for the allocator itself. The program's own
+//! pages and its stack come on top.
 
 use hilbert_formats::manifest::{self, HeapUse, TensorEntry};
 use hilbert_formats::wav::BUFFER_BYTES;
@@ -54,6 +54,10 @@ const OF_MANIFEST: usize = 6;
 /// Between a recording's file and its samples: the buffer of the file.
 const FILE_BUFFER: usize = 8 << 10;
 
+/// What an allocator needs beside what it is asked for, one part in so many: an array in which the first gap that fits is taken was
+/// measured to need a 65th.
+const ALLOCATOR: usize = 32;
+
 /// Text of a result as JSON, bytes for each of its rows, and how often it is there: as it grows, and escaped.
 const JSON_ROW: usize = 200;
 const JSON_COPIES: usize = 3;
@@ -80,7 +84,7 @@ impl Plan {
         let transcript = waiting_text + cues * size_of::<Cue>();
         let result = result_bytes(manifest, n_max, cues);
         let program = PROGRAM + OF_MANIFEST * manifest.to_json().len();
-        let components = [
+        let mut components = vec![
             ("program", program + vocabulary.len()),
             ("weights", graphs.resident),
             ("kernels", graphs.scratch * threads),
@@ -93,18 +97,23 @@ impl Plan {
             ("alignment", alignment_bytes(manifest, waiting_text, cues)?),
             ("transcript", transcript),
             ("threads", lanes_bytes(manifest, threads)?),
-        ]
-        .map(|(name, bytes)| Component { name, bytes: bytes as u64 });
-        let sum = components.iter().map(|component| component.bytes).sum();
+        ];
+        let asked: usize = components.iter().map(|(_, bytes)| bytes).sum();
+        components.push(("allocator", asked / ALLOCATOR));
+        let sum = (asked + asked / ALLOCATOR) as u64;
         // The front end is made once to see whether it can be, before any graph is there.
-        let loading = (program + vocabulary.len() + graphs.load_peak + transcript) as u64;
+        let loading = program + vocabulary.len() + graphs.load_peak + transcript;
+        let loading = (loading + loading / ALLOCATOR) as u64;
         Ok(Self {
             schema: "hilbert.plan/1",
             bundle: manifest.name.clone(),
             n_max,
             total: loading.max(sum),
             loading,
-            components: components.into(),
+            components: components
+                .into_iter()
+                .map(|(name, bytes)| Component { name, bytes: bytes as u64 })
+                .collect(),
         })
     }
 

@@ -2,7 +2,13 @@
 //!
 //! An hour in every run; `HILBERT_HOURS` of them, and files beyond 4 GiB, where ignored tests are asked for.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking, this one tells what it measures, and its numbers are small"
+)]
 
 #[path = "memory/counting.rs"]
 mod counting;

@@ -1,6 +1,10 @@
 //! A document that arrives in pieces: whichever they are, the result is that of its files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and samples of 16 bits are whole numbers"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};

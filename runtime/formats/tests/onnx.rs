@@ -61,7 +61,7 @@ fn what_is_irregular_is_left_as_it_is() {
     let rows: [(&str, Vec<u8>); 6] = [
         ("no graph", vec![8, 8]),
         ("two graphs", twice_a_graph),
-        ("two constants of one name", model(&[large.clone(), large.clone()])),
+        ("two constants of one name", model(&[large.clone(), large])),
         (
             "a name that is no text",
             model(&[[&field(8, &[0xff]), &field(9, &[7; 4096])[..]].concat()]),

@@ -317,7 +317,7 @@ fn sum_of_samples(samples: &[f32]) -> [u8; SUM] {
         for (place, sample) in bytes.as_chunks_mut().0.iter_mut().zip(samples) {
             *place = sample.to_le_bytes();
         }
-        sum.update(&bytes[..samples.len() * size_of::<f32>()]);
+        sum.update(&bytes[..size_of_val(samples)]);
     }
     shortened(sum)
 }
