@@ -7,6 +7,7 @@
 
 mod characters;
 mod ctc;
+mod document;
 mod posteriors;
 mod scores;
 #[cfg(test)]
@@ -18,9 +19,8 @@ use heapless::Vec as BoundedVec;
 use hilbert_formats::manifest::{self, Audio, Features};
 use hilbert_formats::{Cue, CueTimes};
 
-use self::characters::Readings;
-use self::ctc::Viterbi;
-use self::posteriors::Posteriors;
+pub use self::document::DocumentAlignment;
+use self::document::Waiting;
 use crate::engine::{Graph, Input};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{MAX_LABELS, MAX_VALUES};
@@ -46,40 +46,6 @@ pub struct Alignment {
     sample_rate: f64,
     /// Frames of [`KEPT_S`].
     kept: usize,
-}
-
-/// What is held of one document: the latest posteriors, cues that wait for their audio, and what came of the others.
-#[derive(Debug)]
-pub struct DocumentAlignment {
-    posteriors: Posteriors,
-    readings: Readings,
-    viterbi: Viterbi,
-    cues: Vec<AlignedCue>,
-    /// Timed cues whose audio has not passed, the first to end last.
-    waiting: Vec<Waiting>,
-    /// Bytes of their texts.
-    waiting_text: usize,
-    /// Numbers of the cues that were scored since somebody asked.
-    scored: Vec<usize>,
-    /// What a document may hold that asks for no more room, and what this one may.
-    capacity: Room,
-    room: Room,
-}
-
-/// How much text may wait, bytes, and how many cues are known.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    waiting_text: usize,
-    cues: usize,
-}
-
-/// A cue that waits for its audio.
-#[derive(Debug)]
-struct Waiting {
-    /// Its place in the transcript.
-    index: usize,
-    times: CueTimes,
-    text: Box<str>,
 }
 
 /// One cue of the transcript, and what is known of it.
@@ -158,19 +124,7 @@ impl Alignment {
     /// cues.
     #[must_use]
     pub fn document(&self, waiting_text: usize, cues: usize) -> DocumentAlignment {
-        let room = Room { waiting_text, cues };
-        DocumentAlignment {
-            capacity: room,
-            room,
-            waiting_text: 0,
-            scored: Vec::new(),
-            posteriors: Posteriors::new(self.kept, manifest::Alignment::CLASSES),
-            // A text of more characters than there are frames fits none of them, whatever it says.
-            readings: Readings::new(self.kept),
-            viterbi: Viterbi::new(self.kept),
-            cues: Vec::with_capacity(cues),
-            waiting: Vec::with_capacity(cues),
-        }
+        DocumentAlignment::new(self.kept, waiting_text, cues)
     }
 
     /// Bytes of heap that [`Alignment::document`] takes, with all the text that may wait.
@@ -271,7 +225,8 @@ impl Alignment {
         while let Some(cue) = document.waiting.pop_if(ends) {
             document.waiting_text -= cue.text.len();
             let of_cue = recorded.iter().find(|(index, _)| *index == cue.index);
-            let fit = of_cue.map_or_else(|| self.fit(document, &cue), |(_, fit)| from_record(*fit));
+            let fit = of_cue
+                .map_or_else(|| self.fit(document, &cue), |(_, fit)| document::from_record(*fit));
             document.scored.push(cue.index);
             if let Some(aligned) = document.cues.get_mut(cue.index) {
                 aligned.fit = fit;
@@ -298,78 +253,5 @@ impl Alignment {
             (fit / reading.count() as f64).max(worst_fit)
         });
         fits.reduce(f64::max).ok_or(NotAligned::Unspoken)
-    }
-}
-
-/// A fit as one number, which is finite if it is known.
-fn to_record(fit: std::result::Result<f64, NotAligned>) -> f64 {
-    match fit {
-        Ok(fit) => fit,
-        Err(NotAligned::NotHeld | NotAligned::Untimed) => f64::NEG_INFINITY,
-        Err(NotAligned::Unspoken) => f64::INFINITY,
-    }
-}
-
-fn from_record(fit: f64) -> std::result::Result<f64, NotAligned> {
-    match fit {
-        f64::INFINITY => Err(NotAligned::Unspoken),
-        f64::NEG_INFINITY => Err(NotAligned::NotHeld),
-        fit => Ok(fit),
-    }
-}
-
-impl DocumentAlignment {
-    /// What is known of the transcript's cues, in their order; those that wait are not scored yet.
-    #[must_use]
-    pub fn cues(&self) -> &[AlignedCue] {
-        &self.cues
-    }
-
-    /// The fits of the cues that were scored since the last call, by their numbers, as [`Alignment::push_segment`] takes them.
-    pub fn take_scored(&mut self) -> Vec<(usize, f64)> {
-        let fit = |index: &usize| Some((*index, to_record(self.cues.get(*index)?.fit)));
-        let scored = self.scored.iter().filter_map(fit).collect();
-        self.scored.clear();
-        scored
-    }
-
-    /// Whether there is room for the cue.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Budget`] if there is not.
-    pub fn check(&self, cue: &Cue) -> Result<()> {
-        let waiting_text = self.waiting_text + cue.times.map_or(0, |_| cue.text.len());
-        let bytes = "bytes of text that wait for their audio";
-        for (what, found, most) in [
-            ("cues", self.cues.len() + 1, self.room.cues),
-            (bytes, waiting_text, self.room.waiting_text),
-        ] {
-            if found > most {
-                let (found, most) = (found as u64, most as u64);
-                return Err(ErrorKind::Budget { what, found, most }.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes room for these cues, of this document.
-    pub fn make_room(&mut self, cues: &[Cue]) {
-        let text: usize = cues.iter().map(|cue| cue.text.len()).sum();
-        self.room.cues = self.room.cues.max(self.cues.len() + cues.len());
-        self.room.waiting_text = self.room.waiting_text.max(self.waiting_text + text);
-        self.cues.reserve_exact(cues.len());
-        self.waiting.reserve_exact(cues.len());
-    }
-
-    /// Makes room for another document, and gives back what more than its capacity took.
-    pub fn clear(&mut self) {
-        self.posteriors.clear();
-        self.cues.clear();
-        self.waiting.clear();
-        self.scored.clear();
-        self.waiting_text = 0;
-        self.room = self.capacity;
-        self.cues.shrink_to(self.capacity.cues);
-        self.waiting.shrink_to(self.capacity.cues);
     }
 }
