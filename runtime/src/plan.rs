@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::alignment::Alignment;
 use crate::audio::{AudioStream, PcmFormat};
 use crate::classifier::BLOCK_SAMPLES;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::features::{LogMel, TokenRows};
 use crate::fusion::Fusion;
 use crate::segment::Segmenter;
@@ -129,7 +129,7 @@ impl Plan {
     ) -> Result<(Self, Capacities)> {
         let with = |n_max| {
             let capacities = Capacities { n_max, ..*capacities };
-            Ok::<_, crate::Error>((Self::new(bundle, &capacities, format)?, capacities))
+            Ok::<_, Error>((Self::new(bundle, &capacities, format)?, capacities))
         };
         let all = with(capacities.n_max)?;
         if all.0.total <= most {
