@@ -123,10 +123,9 @@ fn a_model_loads_within_what_the_figures_add_up_to() {
     let folder = TempDir::new().unwrap();
     let bundle = trained(&folder);
     let (mut resident, mut peak) = (0, 0);
-    for entry in bundle.manifest().graphs.values() {
-        let file = bundle.manifest().files.iter().find(|file| file.path == entry.file).unwrap();
+    for (_, entry, file) in bundle.manifest().graphs_by_size() {
         let heap = entry.memory.unwrap().of_this_program();
-        peak = peak.max(resident + heap.load_peak + file.bytes);
+        peak = peak.max(resident + heap.load_peak + file);
         resident += heap.resident;
     }
     let mut model = None;
