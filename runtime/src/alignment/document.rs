@@ -66,7 +66,7 @@ impl DocumentAlignment {
         &self.cues
     }
 
-    /// The fits of the cues that were scored since the last call, by their numbers, as [`Alignment::push_segment`] takes them.
+    /// The fits of the cues that were scored since the last call, by their numbers, for a journal.
     pub fn take_scored(&mut self) -> Vec<(usize, f64)> {
         let fit = |index: &usize| Some((*index, to_record(self.cues.get(*index)?.fit)));
         let scored = self.scored.iter().filter_map(fit).collect();
