@@ -10,7 +10,7 @@ use std::thread;
 use hilbert_runtime::{Capacities, Classification, Classifier, Error, Model};
 
 use crate::arguments::{Classify, Format};
-use crate::classify::{Document, line, open_bundle};
+use crate::classify::{Document, open_bundle};
 use crate::failure::Failure;
 use crate::printing;
 use crate::recording;
@@ -106,7 +106,9 @@ fn print(
     format: Format,
 ) -> Result<bool, Failure> {
     match (outcome, format) {
-        (Ok(classification), Format::Json) => printing::result(&line(&classification)?)?,
+        (Ok(classification), Format::Json) => {
+            printing::result(&printing::json_line(&classification)?)?;
+        }
         (Ok(classification), Format::Text) => {
             let before = if number > 0 { "\n" } else { "" };
             printing::result(&format!("{before}{}", Report(&classification)))?;

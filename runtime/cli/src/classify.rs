@@ -9,12 +9,11 @@ use hilbert_runtime::{
     Capacities, Classification, Classifier, Error, JournalFile, Model, Options, PcmFormat, Plan,
     Session, Warning,
 };
-use serde::Serialize;
 
 use crate::arguments::{Classify, Format, ModelChoice};
 use crate::batch;
 use crate::failure::Failure;
-use crate::printing::{self, escape_json};
+use crate::printing;
 use crate::recording::{self, Recording};
 use crate::report::Report;
 use crate::stop::Stop;
@@ -36,9 +35,9 @@ pub(crate) fn classify(arguments: &Classify) -> Result<u8, Failure> {
         (outcome, _) => outcome?,
     };
     let text = match arguments.format {
-        _ if arguments.every.is_some() => line(&classification)?,
+        _ if arguments.every.is_some() => printing::json_line(&classification)?,
         Format::Text => Report(&classification).to_string(),
-        Format::Json => escape_json(&json(serde_json::to_string_pretty(&classification))?) + "\n",
+        Format::Json => printing::json(&classification)?,
     };
     printing::result(&text)?;
     Ok(code.unwrap_or(0))
@@ -144,22 +143,14 @@ impl Estimates {
             return Ok(ControlFlow::Continue(()));
         }
         self.printed += 1;
-        let printed = line(&session.estimate()?).and_then(|line| printing::result(&line));
+        let line = printing::json_line(&session.estimate()?);
+        let printed = line.and_then(|line| printing::result(&line));
         self.failure = printed.err();
         Ok(match self.failure {
             Some(_) => ControlFlow::Break(()),
             None => ControlFlow::Continue(()),
         })
     }
-}
-
-/// One line of JSON.
-pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
-    Ok(escape_json(&json(serde_json::to_string(value))?) + "\n")
-}
-
-fn json(text: serde_json::Result<String>) -> Result<String, Failure> {
-    text.map_err(|error| Failure::Internal(format!("result: {error}")))
 }
 
 /// The plan, of as many rows as fit where there is a limit, and its capacities.

@@ -9,7 +9,7 @@ use hilbert_runtime::{Capacities, Component, Plan};
 use crate::arguments::{Format, PlanOf};
 use crate::classify::{open_bundle, planned};
 use crate::failure::Failure;
-use crate::printing::escape_json;
+use crate::printing;
 use crate::recording;
 use crate::stop::Stop;
 
@@ -27,10 +27,7 @@ pub(crate) fn plan(arguments: &PlanOf) -> Result<String, Failure> {
     let (plan, _) = planned(&bundle, capacities, format, arguments.max_memory)?;
     match arguments.format {
         Format::Text => Ok(Report(&plan).to_string()),
-        Format::Json => match serde_json::to_string_pretty(&plan) {
-            Ok(json) => Ok(escape_json(&json) + "\n"),
-            Err(error) => Err(Failure::Internal(format!("result: {error}"))),
-        },
+        Format::Json => printing::json(&plan),
     }
 }
 

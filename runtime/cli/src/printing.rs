@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write as _};
 
 use hilbert_formats::escape::is_unprintable;
+use serde::Serialize;
 
 use crate::failure::Failure;
 
@@ -13,6 +14,20 @@ pub(crate) fn result(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
         _ => Ok(()),
     }
+}
+
+/// A value as indented JSON that is safe to print, the last line ended.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(unwritable).map(|json| escape_json(&json) + "\n")
+}
+
+/// A value as one line of JSON that is safe to print.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(unwritable).map(|json| escape_json(&json) + "\n")
+}
+
+fn unwritable(error: serde_json::Error) -> Failure {
+    Failure::Internal(format!("result: {error}"))
 }
 
 /// Writes a message and a line end to standard error, if anybody listens.

@@ -1,6 +1,5 @@
 //! Where a recording comes from: a file or standard input, with a header or without.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -8,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use hilbert_formats::wav::RawFormat;
-use hilbert_formats::{ErrorKind, WavReader};
+use hilbert_formats::{WavReader, input};
 use hilbert_runtime::PcmFormat;
 
 use crate::stop::Stop;
@@ -33,12 +32,7 @@ pub(crate) fn open(
     let (reader, name): (Box<dyn Read>, _) = if is_pipe(path) {
         (Box::new(Pipe::new(stop.clone())), NAME.to_owned())
     } else {
-        let name = path.to_string_lossy().into_owned();
-        if path.is_dir() {
-            return Err(hilbert_formats::Error::from(ErrorKind::Directory { file: name }).into());
-        }
-        let io = |cause| hilbert_formats::Error::from(ErrorKind::Io { file: name.clone(), cause });
-        let file = File::open(path).map_err(io)?;
+        let (file, name) = input::open(path)?;
         (Box::new(BufReader::new(file)), name)
     };
     Ok(match raw {

@@ -8,7 +8,7 @@ use hilbert_runtime::selftest::{Agreement, Depth, SelfTest, selftest as run};
 use crate::arguments::{Format, SelfTest as Arguments};
 use crate::classify::open_bundle;
 use crate::failure::Failure;
-use crate::printing::escape_json;
+use crate::printing;
 
 /// The result as text, and the first layer that is under the threshold.
 pub(crate) fn selftest(arguments: &Arguments) -> Result<(String, Option<Failure>), Failure> {
@@ -16,10 +16,7 @@ pub(crate) fn selftest(arguments: &Arguments) -> Result<(String, Option<Failure>
     let test = run(&open_bundle(&arguments.model)?, depth, arguments.engine.engine)?;
     let text = match arguments.format {
         Format::Text => Report(&test).to_string(),
-        Format::Json => match serde_json::to_string_pretty(&test) {
-            Ok(json) => escape_json(&json) + "\n",
-            Err(error) => return Err(Failure::Internal(format!("result: {error}"))),
-        },
+        Format::Json => printing::json(&test)?,
     };
     let failure = test.first_failed().map(|layer| Failure::SelfTest {
         layer: layer.name.clone(),

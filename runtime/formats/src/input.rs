@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, Result, file_name};
 ///
 /// # Errors
 /// [`ErrorKind::Directory`] for a folder, [`ErrorKind::Io`] if there is no file to read.
-pub(crate) fn open(path: &Path) -> Result<(File, String)> {
+pub fn open(path: &Path) -> Result<(File, String)> {
     let name = file_name(path);
     let io = |cause| ErrorKind::Io { file: name.clone(), cause };
     if fs::metadata(path).map_err(io)?.is_dir() {

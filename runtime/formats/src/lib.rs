@@ -11,7 +11,7 @@
 pub mod bundle;
 pub mod error;
 pub mod escape;
-mod input;
+pub mod input;
 mod magic;
 pub mod manifest;
 pub mod onnx;

@@ -6,7 +6,7 @@ use crate::Scratch;
 use crate::activation::Activation;
 use crate::error::ShapeError;
 use crate::isa::Isa;
-use crate::linear::{BLOCK_ROWS, Linear, Rows};
+use crate::linear::{Linear, Rows, blocks};
 use crate::output::Sum;
 
 /// A convolution of one group without dilation.
@@ -113,8 +113,8 @@ impl Convolution {
         ShapeError::check("outputs of all steps", out.len(), count * self.outputs())?;
         let mut block = std::mem::take(&mut scratch.steps);
         let mut result = Ok(());
-        for first in (0..count).step_by(BLOCK_ROWS) {
-            let steps = first..count.min(first + BLOCK_ROWS);
+        for steps in blocks(count) {
+            let first = steps.start;
             let places = steps.start * self.outputs()..steps.end * self.outputs();
             result = result.and_then(|()| match to {
                 Layout::Frames => {
@@ -122,8 +122,16 @@ impl Convolution {
                 }
                 Layout::Channels => {
                     block.resize(places.len(), 0.0);
-                    self.apply_steps(isa, (x, from), steps, activation, &mut block, scratch)?;
-                    transpose(&block, self.outputs(), &mut out[first..], count);
+                    self.apply_steps(
+                        isa,
+                        (x, from),
+                        steps.clone(),
+                        activation,
+                        &mut block,
+                        scratch,
+                    )?;
+                    let shape = [steps.len(), self.outputs()];
+                    transpose(shape, (&block, self.outputs()), (&mut out[first..], count));
                     Ok(())
                 }
             });
@@ -151,30 +159,34 @@ impl Convolution {
             return Err(ShapeError { what: "steps", found: steps.end, expected: all });
         }
         let seen = self.seen(&steps);
-        let inside = self.pads[0]..self.pads[0] + frames;
-        if from == Layout::Frames && inside.start <= seen.start && seen.end <= inside.end {
-            let first = (seen.start - inside.start) * self.inputs;
+        if from == Layout::Frames && self.pads[0] <= seen.start && seen.end <= self.pads[0] + frames
+        {
+            let first = (seen.start - self.pads[0]) * self.inputs;
             let rows = &x[first..first + seen.len() * self.inputs];
             let rows = self.windows(rows, steps.len(), all);
             return self.window.apply(isa, rows, activation, Sum::None, out, scratch);
         }
         let mut rows = std::mem::take(&mut scratch.rows);
-        rows.clear();
-        rows.resize(seen.len() * self.inputs, 0.0);
-        let there = seen.start.max(inside.start)..seen.end.min(inside.end);
-        if !there.is_empty() {
-            let place = (there.start - seen.start) * self.inputs;
-            let places = &mut rows[place..place + there.len() * self.inputs];
-            let first = there.start - inside.start;
+        let laid_out = self.lay_out(frames, &steps, &mut rows, |there, places| {
             match from {
                 Layout::Frames => {
-                    places.copy_from_slice(&x[first * self.inputs..][..there.len() * self.inputs]);
+                    let first = there.start * self.inputs;
+                    places.copy_from_slice(&x[first..first + places.len()]);
                 }
-                Layout::Channels => transpose_columns(x, frames, first, places),
+                Layout::Channels => {
+                    transpose(
+                        [self.inputs, there.len()],
+                        (&x[there.start..], frames),
+                        (places, self.inputs),
+                    );
+                }
             }
-        }
-        let windows = self.windows(&rows, steps.len(), all);
-        let result = self.window.apply(isa, windows, activation, Sum::None, out, scratch);
+            Ok(())
+        });
+        let result = laid_out.and_then(|()| {
+            let windows = self.windows(&rows, steps.len(), all);
+            self.window.apply(isa, windows, activation, Sum::None, out, scratch)
+        });
         scratch.rows = rows;
         result
     }
@@ -200,26 +212,39 @@ impl Convolution {
         ShapeError::check("outputs of all steps", out.len(), count * self.outputs())?;
         let mut hidden = std::mem::take(&mut scratch.hidden);
         let mut result = Ok(());
-        for first in (0..count).step_by(BLOCK_ROWS) {
-            let steps = first..count.min(first + BLOCK_ROWS);
+        for steps in blocks(count) {
             let out = &mut out[steps.start * self.outputs()..steps.end * self.outputs()];
-            let seen = self.seen(&steps);
-            let there = seen.start.max(self.pads[0])..seen.end.min(self.pads[0] + frames);
-            hidden.clear();
-            hidden.resize(seen.len() * self.inputs, 0.0);
             result = result.and_then(|()| {
-                if !there.is_empty() {
-                    let place = (there.start - seen.start) * self.inputs;
-                    let places = &mut hidden[place..place + there.len() * self.inputs];
-                    let steps = there.start - self.pads[0]..there.end - self.pads[0];
-                    before.apply_steps(isa, (x, from), steps, between, places, scratch)?;
-                }
+                self.lay_out(frames, &steps, &mut hidden, |there, places| {
+                    before.apply_steps(isa, (x, from), there, between, places, scratch)
+                })?;
                 let windows = self.windows(&hidden, steps.len(), all);
                 self.window.apply(isa, windows, activation, Sum::None, out, scratch)
             });
         }
         scratch.hidden = hidden;
         result
+    }
+
+    /// Lays out the frames that the windows of these steps see, zeros where they see none of `frames`. `fill` writes the frames with
+    /// these numbers, one behind the other.
+    fn lay_out(
+        &self,
+        frames: usize,
+        steps: &Range<usize>,
+        rows: &mut Vec<f32>,
+        fill: impl FnOnce(Range<usize>, &mut [f32]) -> Result<(), ShapeError>,
+    ) -> Result<(), ShapeError> {
+        let (seen, before) = (self.seen(steps), self.pads[0]);
+        rows.clear();
+        rows.resize(seen.len() * self.inputs, 0.0);
+        let there = seen.start.max(before)..seen.end.min(before + frames);
+        if there.is_empty() {
+            return Ok(());
+        }
+        let place = (there.start - seen.start) * self.inputs;
+        let places = &mut rows[place..place + there.len() * self.inputs];
+        fill(there.start - before..there.end - before, places)
     }
 
     /// The frames that the windows of these steps see, counted from the first zero before all of them.
@@ -242,32 +267,19 @@ impl Convolution {
     }
 }
 
-/// `x` of rows of `columns` values; `out`, `[.., rows]`, takes the columns from number `first` on, one behind the other, in
-/// blocks that stay in the nearest cache.
-fn transpose_columns(x: &[f32], columns: usize, first: usize, out: &mut [f32]) {
+/// Rows become columns, in blocks that stay in the nearest cache: of `x` rows, and of `out` those that were columns, as many values
+/// apart as stand beside them.
+fn transpose(
+    [rows, columns]: [usize; 2],
+    (x, x_stride): (&[f32], usize),
+    (out, out_stride): (&mut [f32], usize),
+) {
     const BLOCK: usize = 16;
-    let rows = x.len() / columns.max(1);
-    let taken = out.len() / rows.max(1);
-    for row in (0..rows).step_by(BLOCK) {
-        for column in (0..taken).step_by(BLOCK) {
-            for c in column..taken.min(column + BLOCK) {
-                for r in row..rows.min(row + BLOCK) {
-                    out[c * rows + r] = x[r * columns + first + c];
-                }
-            }
-        }
-    }
-}
-
-/// `x`, `[rows, columns]`, becomes as many columns of `out`, whose rows are `stride` values apart.
-fn transpose(x: &[f32], columns: usize, out: &mut [f32], stride: usize) {
-    const BLOCK: usize = 16;
-    let rows = x.len() / columns.max(1);
     for row in (0..rows).step_by(BLOCK) {
         for column in (0..columns).step_by(BLOCK) {
             for c in column..columns.min(column + BLOCK) {
                 for r in row..rows.min(row + BLOCK) {
-                    out[c * stride + r] = x[r * columns + c];
+                    out[c * out_stride + r] = x[r * x_stride + c];
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::simd::{Kernel, LANES, Simd, for_rows};
 
 /// Rows that are rounded and multiplied at a time, a multiple of every tile's: so working memory does not grow with the rows, and
 /// levels stay in a near cache.
-pub(crate) const BLOCK_ROWS: usize = 48;
+const BLOCK_ROWS: usize = 48;
 
 /// The weights of one layer, packed.
 ///
@@ -42,6 +42,12 @@ pub struct Rows<'a> {
     pub(crate) count: usize,
     /// Rows that they are the first of.
     pub(crate) among: usize,
+}
+
+/// Numbers below `count`, [`BLOCK_ROWS`] at a time.
+#[inline(always)]
+pub(crate) fn blocks(count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(BLOCK_ROWS).map(move |first| first..count.min(first + BLOCK_ROWS))
 }
 
 impl<'a> Rows<'a> {
@@ -77,8 +83,7 @@ impl<'a> Rows<'a> {
     /// Numbers of the rows, [`BLOCK_ROWS`] at a time.
     #[inline(always)]
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let count = self.count;
-        (0..count).step_by(BLOCK_ROWS).map(move |first| first..count.min(first + BLOCK_ROWS))
+        blocks(self.count)
     }
 
     #[inline(always)]

@@ -56,6 +56,17 @@ impl Lowered {
         let values = vec![output.clone()];
         Self { node: nodes.replace(gone, inputs, vec![output]), kernel, padding: None, values }
     }
+
+    /// The values that its node takes.
+    fn inputs<'a>(&self, nodes: &'a Nodes<'_>) -> &'a [String] {
+        nodes.node(self.node).map_or(&[], |node| &node.input)
+    }
+
+    /// Those that the kernel takes: without the bias of its padding.
+    fn own_inputs<'a>(&self, nodes: &'a Nodes<'_>) -> &'a [String] {
+        let inputs = self.inputs(nodes);
+        &inputs[..inputs.len() - usize::from(self.padding.is_some())]
+    }
 }
 
 /// A kernel with the name of its node.

@@ -5,7 +5,7 @@ use hilbert_runtime::{DocumentRows, Engine, Modality, Row, TimeSpan, decide};
 
 use crate::file::Golden;
 use crate::report::{ROUNDED, Report, STAGE};
-use crate::stages::{double, single};
+use crate::stages::{double, single, vectors};
 use crate::{BUNDLES, KEPT_DB, on_all_paths};
 
 const DOCUMENT: &str = "long";
@@ -55,13 +55,7 @@ fn span(times: &[f64]) -> Option<TimeSpan> {
 
 fn check_fused(golden: &Golden, document: &mut DocumentRows, report: &mut Report) {
     let fused = golden.model.fusion().fuse(document).unwrap().unwrap();
-    for (stage, vector) in [
-        ("audio_pooled", &fused.audio),
-        ("text_pooled", &fused.text),
-        ("cross_audio_pooled", &fused.cross_audio),
-        ("cross_text_pooled", &fused.cross_text),
-        ("document", &fused.document),
-    ] {
+    for (stage, vector) in vectors(&fused) {
         report.compare(stage, DOCUMENT, &double(vector), &golden.output(DOCUMENT, stage), STAGE);
     }
     let outputs = golden.model.experts().run(&fused.document).unwrap();

@@ -1,7 +1,9 @@
 //! One stage at a time, fed with what the reference fed it.
 
 use hilbert_formats::manifest::Features;
-use hilbert_runtime::{Input, Modalities, Modality, Pooling, PositionEncoding, TimeSpan, decide};
+use hilbert_runtime::{
+    Fused, Input, Modalities, Modality, Pooling, PositionEncoding, TimeSpan, decide,
+};
 
 use crate::alignment::check_alignment;
 use crate::file::Golden;
@@ -174,13 +176,7 @@ fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
         }
     }
     let fused = golden.model.fusion().fuse(&mut rows).unwrap().unwrap();
-    for (name, vector) in [
-        ("audio_pooled", &fused.audio),
-        ("text_pooled", &fused.text),
-        ("cross_audio_pooled", &fused.cross_audio),
-        ("cross_text_pooled", &fused.cross_text),
-        ("document", &fused.document),
-    ] {
+    for (name, vector) in vectors(&fused) {
         match golden.any_output(document, name) {
             Some(expected) => report.compare(
                 &format!("fused {name}"),
@@ -195,6 +191,18 @@ fn check_pooling(golden: &Golden, document: &str, report: &mut Report) {
             ),
         }
     }
+}
+
+/// The vectors of a fused document by their stages.
+pub(crate) fn vectors(fused: &Fused) -> [(&'static str, &[f32]); 5] {
+    [
+        ("audio_pooled", &fused.audio),
+        ("text_pooled", &fused.text),
+        ("cross_audio_pooled", &fused.cross_audio),
+        ("cross_text_pooled", &fused.cross_text),
+        ("document", &fused.document),
+    ]
+    .map(|(stage, vector)| (stage, &**vector))
 }
 
 fn check_document(golden: &Golden, document: &str, report: &mut Report) {

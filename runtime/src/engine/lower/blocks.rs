@@ -23,7 +23,7 @@ pub(super) fn join(nodes: &mut Nodes<'_>, lowered: Vec<Lowered>) -> Vec<Lowered>
 
 /// The number of the one that gives what `second` takes first, if nothing else takes any of it.
 fn giver(nodes: &Nodes<'_>, all: &[Option<Lowered>], second: &Lowered) -> Option<usize> {
-    let node = nodes.giver_of(inputs(nodes, second).first()?)?;
+    let node = nodes.giver_of(second.inputs(nodes).first()?)?;
     let is_for_it = |output: &String| nodes.takers(output) == [second.node];
     let outputs = nodes.node(node).map_or(&[][..], |node| &node.output);
     all.iter()
@@ -33,8 +33,8 @@ fn giver(nodes: &Nodes<'_>, all: &[Option<Lowered>], second: &Lowered) -> Option
 
 /// Both in one, if they fit.
 fn joined(nodes: &mut Nodes<'_>, first: &Lowered, second: &Lowered) -> Option<Lowered> {
-    let of_first = own_inputs(nodes, first).to_vec();
-    let of_second = own_inputs(nodes, second).to_vec();
+    let of_first = first.own_inputs(nodes).to_vec();
+    let of_second = second.own_inputs(nodes).to_vec();
     let outputs = nodes.node(first.node).map_or(Vec::new(), |node| node.output.clone());
     let is_as_long = first.padding == second.padding;
     let (kernel, mut inputs) = match (&first.kernel, &second.kernel, &of_first[..], &of_second[..])
@@ -115,14 +115,4 @@ fn contraction(kernel: &Kernel) -> Option<(Contraction, Activation)> {
         }
         _ => None,
     }
-}
-
-fn inputs<'a>(nodes: &'a Nodes<'_>, one: &Lowered) -> &'a [String] {
-    nodes.node(one.node).map_or(&[], |node| &node.input)
-}
-
-/// Its inputs without the bias of its padding.
-fn own_inputs<'a>(nodes: &'a Nodes<'_>, one: &Lowered) -> &'a [String] {
-    let inputs = inputs(nodes, one);
-    &inputs[..inputs.len() - usize::from(one.padding.is_some())]
 }

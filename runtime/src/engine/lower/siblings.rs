@@ -28,14 +28,14 @@ pub(super) fn join(nodes: &mut Nodes<'_>, lowered: Vec<Lowered>) -> Vec<Lowered>
 fn are_siblings(nodes: &Nodes<'_>, one: &Lowered, other: &Lowered) -> bool {
     takes_rows_alone(nodes, one)
         && takes_rows_alone(nodes, other)
-        && inputs(nodes, one) == inputs(nodes, other)
+        && one.inputs(nodes) == other.inputs(nodes)
         && one.padding == other.padding
 }
 
 /// Whether the layers are the only ones that take what `norm` gives, and as many of its rows.
 fn is_only_for(nodes: &Nodes<'_>, norm: &Lowered, layers: &Lowered) -> bool {
     let output = nodes.node(norm.node).and_then(|node| node.output.first());
-    let ([_, of_norm @ ..], [x, of_layers @ ..]) = (inputs(nodes, norm), inputs(nodes, layers))
+    let ([_, of_norm @ ..], [x, of_layers @ ..]) = (norm.inputs(nodes), layers.inputs(nodes))
     else {
         return false;
     };
@@ -47,12 +47,7 @@ fn is_only_for(nodes: &Nodes<'_>, norm: &Lowered, layers: &Lowered) -> bool {
 }
 
 fn takes_rows_alone(nodes: &Nodes<'_>, one: &Lowered) -> bool {
-    let own = inputs(nodes, one).len() - usize::from(one.padding.is_some());
-    matches!(one.kernel, Kernel::Linear { norm: None, .. }) && own == 1
-}
-
-fn inputs<'a>(nodes: &'a Nodes<'_>, one: &Lowered) -> &'a [String] {
-    nodes.node(one.node).map_or(&[], |node| &node.input)
+    matches!(one.kernel, Kernel::Linear { norm: None, .. }) && one.own_inputs(nodes).len() == 1
 }
 
 impl Lowered {
@@ -63,7 +58,7 @@ impl Lowered {
         {
             layers.extend(others);
             self.values.extend(sibling.values);
-            let inputs = inputs(nodes, self).to_vec();
+            let inputs = self.inputs(nodes).to_vec();
             self.node = nodes.replace(&[self.node, sibling.node], inputs, self.values.clone());
         }
     }

@@ -26,17 +26,20 @@ fn attend(case: Case, [q, k, v, m, y]: [&str; 5]) -> Case {
         .node("Reshape", &[&a1, "joined"], y)
 }
 
-/// `x` through a layer and attention under the mask `m`, to `y`; what reads `y` follows.
-fn encoder() -> Case {
-    let case = Case::default()
+/// Rows `x`, their mask `m`, and the constants of [`attend`].
+fn rows_and_mask() -> Case {
+    Case::default()
         .input("x", &[12, 12])
         .input("m", &[1, 12])
         .floats("one", &[], &[1.0])
         .floats("large", &[], &[1e4])
         .integers("split", &[12, 3, 4])
         .integers("joined", &[12, 12])
-        .quantised("w", &[12, 12], 1)
-        .node("MatMul", &["x", "w"], "h");
+}
+
+/// `x` through a layer and attention under the mask `m`, to `y`; what reads `y` follows.
+fn encoder() -> Case {
+    let case = rows_and_mask().quantised("w", &[12, 12], 1).node("MatMul", &["x", "w"], "h");
     attend(case, ["h", "h", "h", "m", "y"])
 }
 
@@ -63,13 +66,7 @@ fn padding_is_left_out_where_the_mask_weighs_it_with_nothing_and_nowhere_else() 
 
 /// Rows whose projections attend to each other under the mask `m`, and a feed-forward network of what comes of them, with residuals.
 fn layer() -> Case {
-    let case = Case::default()
-        .input("x", &[12, 12])
-        .input("m", &[1, 12])
-        .floats("one", &[], &[1.0])
-        .floats("large", &[], &[1e4])
-        .integers("split", &[12, 3, 4])
-        .integers("joined", &[12, 12])
+    let case = rows_and_mask()
         .floats("g", &[12], &[1.0; 12])
         .floats("b", &[12], &[0.0; 12])
         .node_with("LayerNormalization", &["x", "g", "b"], "n", vec![int("axis", -1)]);
