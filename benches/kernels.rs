@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Convolution, FRAMES, Isa, Layer, LayerNorm, Layout,
-    Linear, LogMelFrames, Rows, Scratch, ShapeError, Sum, Table, WordLinear, apply_layers,
+    Linear, LogMelFrames, Panels, Rows, Scratch, ShapeError, Sum, Table, WordLinear, apply_layers,
     statistics_pooling,
 };
 
@@ -84,10 +84,9 @@ fn linear(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
 /// The second convolution of the speech encoder.
 fn convolution(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
     let (outputs, inputs, width, frames) = (384, 384, 3, 1000);
-    let levels: Vec<i8> = (0..outputs * inputs * width).map(|i| level(i, 0)).collect();
+    let panels = Panels::pack_windows([outputs, inputs, width], |i| level(i, 0));
     let (scales, bias) = (vec![0.01; outputs], values(outputs));
-    let shape = [outputs, inputs, width];
-    let convolution = Convolution::pack(&levels, shape, 2, [1, 1], &scales, &bias)?;
+    let convolution = Convolution::new(panels, inputs, 2, [1, 1], &scales, &bias)?;
     let x = values(frames * inputs);
     let mut out = vec![0.0; convolution.steps(frames) * outputs];
     let mut scratch = Scratch::default();
@@ -145,8 +144,8 @@ fn rows_and_frames(group: &mut Group<'_>, isa: Isa) -> Result<(), ShapeError> {
         });
     });
 
-    let levels = (0..rows * width).map(|i| level(i, 0)).collect();
-    let table = Table::new(levels, vec![0.01; rows])?;
+    let levels: Vec<u8> = (0..rows * width).map(|i| level(i, 0).cast_unsigned()).collect();
+    let table = Table::new(levels.into(), vec![0.01; rows])?;
     group.throughput(Throughput::Elements((rows * width) as u64));
     group.bench_function("table_500x384", |bencher| {
         bencher.iter(|| black_box(&table).unfold(isa, Sum::Residual, &mut out));

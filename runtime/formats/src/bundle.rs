@@ -163,6 +163,13 @@ impl Bundle {
         self.signed.as_ref()
     }
 
+    /// Whether its files are part of the program, or of memory that lasts as long, such as flash that can be addressed: what is read
+    /// of them is then not copied.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.store.is_borrowed()
+    }
+
     /// Whether the file `name` is listed and there; one that is not optional always is, unless it was removed since.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

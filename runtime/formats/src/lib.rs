@@ -15,6 +15,7 @@ pub mod input;
 mod magic;
 pub mod manifest;
 pub mod onnx;
+pub mod panels;
 pub mod signature;
 pub mod taps;
 pub mod transcript;

@@ -212,7 +212,7 @@ fn files_of_the_program_are_not_hashed_but_have_their_sizes() {
 }
 
 #[test]
-fn records_are_read_again_wherever_a_bundle_is() {
+fn records_and_parts_are_read_wherever_a_bundle_is() {
     let folder = tempfile::tempdir().unwrap();
     write_bundle(folder.path());
     let owned = embedded().into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
@@ -222,6 +222,7 @@ fn records_are_read_again_wherever_a_bundle_is() {
         (Bundle::from_files(&embedded()).unwrap(), true),
         (Bundle::from_owned(owned.collect()).unwrap(), false),
     ];
+    assert_eq!([0, 1, 2].map(|i| places[i].0.is_in_place()), [false, true, false]);
     for (bundle, is_in_place) in places {
         let content = bundle.read_content("join.onnx").unwrap();
         let records = content.records(5..18, 5);
@@ -234,6 +235,10 @@ fn records_are_read_again_wherever_a_bundle_is() {
             assert_eq!(records.read(i, &mut vec![0; length]).unwrap_err().code(), 6);
         }
         assert_eq!(content.records(15..30, 5).count(), 0);
+        let part = content.part(5..18);
+        assert_eq!(*part, content.bytes()[5..18]);
+        assert_eq!(matches!(part, Cow::Borrowed(_)), bundle.is_in_place());
+        assert!(content.part(15..30).is_empty());
     }
 }
 

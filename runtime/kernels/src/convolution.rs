@@ -8,6 +8,7 @@ use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::linear::{Linear, Rows, blocks};
 use crate::output::Sum;
+use crate::panels::Panels;
 
 /// A convolution of one group without dilation.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,32 +32,28 @@ pub enum Layout {
 }
 
 impl Convolution {
-    /// Packs the kernel `[outputs, inputs, width]`; `scales` has one value an output, and so has `bias`, or none at all.
+    /// The convolution of `inputs` channels whose levels are those of its windows, frame after frame and channel after channel;
+    /// `scales` has one value an output, and so has `bias`, or none at all.
     ///
     /// # Errors
-    /// Slices that do not fit, a stride or width of 0, a window of more than 65,536 values.
-    pub fn pack(
-        levels: &[i8],
-        [outputs, inputs, width]: [usize; 3],
+    /// Slices that do not fit, windows of no whole number of frames, a stride or width of 0, a window of more than 65,536 values.
+    pub fn new(
+        levels: Panels,
+        inputs: usize,
         stride: usize,
         pads: [usize; 2],
         scales: &[f32],
         bias: &[f32],
     ) -> Result<Self, ShapeError> {
-        if stride == 0 || width == 0 {
+        let [window, _] = levels.shape();
+        if stride == 0 || window == 0 {
             return Err(ShapeError { what: "stride and width", found: 0, expected: 1 });
         }
-        let count = outputs.saturating_mul(inputs).saturating_mul(width);
-        ShapeError::check("weights of a convolution", levels.len(), count)?;
-        let level = |i: usize, output: usize| {
-            let (tap, channel) = (i / inputs.max(1), i % inputs.max(1));
-            levels[(output * inputs + channel) * width + tap]
-        };
-        let window = Linear::pack([width * inputs, outputs], level, scales, bias)?;
-        Ok(Self { inputs, stride, pads, window })
+        ShapeError::check("values of a window", window, window / inputs.max(1) * inputs)?;
+        Ok(Self { inputs, stride, pads, window: Linear::new(levels, scales, bias)? })
     }
 
-    /// Bytes of the packed weights.
+    /// Bytes of the packed weights, wherever they lie.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.window.bytes()

@@ -208,7 +208,7 @@ pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
 pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
     simd: S,
     levels: &[u8],
-    panels: [&[i8]; C],
+    panels: [&[u8]; C],
 ) -> [[S::Sums; C]; R] {
     let steps = levels.len() / (4 * R);
     let mut fours = [[].as_slice(); C];
@@ -223,7 +223,7 @@ pub(crate) fn multiply<S: Simd, const R: usize, const C: usize>(
 pub(crate) fn multiply_steps<S: Simd, const R: usize, const C: usize>(
     simd: S,
     tile: Tile<'_>,
-    panels: [&[i8]; C],
+    panels: [&[u8]; C],
 ) -> [[S::Sums; C]; R] {
     if S::OFFSET == 0 && tile.fine.len() == tile.coarse.len() {
         return multiply(simd, tile.fine, panels);

@@ -9,6 +9,7 @@ use crate::isa::Isa;
 use crate::layer_norm::LayerNorm;
 use crate::levels::{Levels, MOST_INPUTS, Rounding, Tile, multiply, multiply_steps};
 use crate::output::{Output, Sum};
+use crate::panels::Panels;
 use crate::simd::{Kernel, LANES, Simd, for_rows};
 
 /// Rows that are rounded and multiplied at a time, a multiple of every tile's: so working memory does not grow with the rows, and
@@ -22,10 +23,7 @@ const BLOCK_ROWS: usize = 48;
 /// more; of up to 8 rows, what is left of every value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
-    inputs: usize,
-    outputs: usize,
-    /// Panels of 16 columns, zeros beyond the last; in a panel, four levels of each column, then the next four.
-    levels: Vec<i8>,
+    levels: Panels,
     /// What a level of each column is worth, a panel's length each, as all below.
     scales: Vec<[f32; LANES]>,
     bias: Vec<[f32; LANES]>,
@@ -93,58 +91,51 @@ impl<'a> Rows<'a> {
 }
 
 impl Linear {
-    /// Packs the levels `level(input, output)`; `scales` has one value an output, and so has `bias`, or none at all.
+    /// The layer of these levels; `scales` has one value an output, and so has `bias`, or none at all.
     ///
     /// # Errors
-    /// Slices of another length than `outputs`; more than 65,536 inputs, whose sum could overflow.
+    /// Slices of another length than the levels have outputs; more than 65,536 inputs, whose sum could overflow.
+    pub fn new(levels: Panels, scales: &[f32], bias: &[f32]) -> Result<Self, ShapeError> {
+        let [inputs, outputs] = levels.shape();
+        has_exact_sums(inputs)?;
+        ShapeError::check("scales", scales.len(), outputs)?;
+        let bias = panelled_bias(bias, outputs)?;
+        let scales = panelled(scales, outputs.div_ceil(LANES));
+        Ok(Self { sums: levels.sums(), levels, scales, bias })
+    }
+
+    /// Packs the levels `level(input, output)`, and goes on as [`Linear::new`].
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
     pub fn pack(
-        [inputs, outputs]: [usize; 2],
+        shape: [usize; 2],
         level: impl Fn(usize, usize) -> i8,
         scales: &[f32],
         bias: &[f32],
     ) -> Result<Self, ShapeError> {
-        if inputs > MOST_INPUTS {
-            return Err(ShapeError { what: "inputs", found: inputs, expected: MOST_INPUTS });
-        }
-        ShapeError::check("scales", scales.len(), outputs)?;
-        let bias = panelled_bias(bias, outputs)?;
-        let panels = outputs.div_ceil(LANES);
-        let mut levels = Vec::with_capacity(panels * LANES * inputs.next_multiple_of(4));
-        let mut sums = Vec::with_capacity(panels);
-        for panel in 0..panels {
-            let mut sum = [0; LANES];
-            for first in (0..inputs).step_by(4) {
-                for (lane, sum) in sum.iter_mut().enumerate() {
-                    let output = panel * LANES + lane;
-                    for input in first..first + 4 {
-                        let inside = input < inputs && output < outputs;
-                        let level = if inside { level(input, output) } else { 0 };
-                        *sum += i32::from(level);
-                        levels.push(level);
-                    }
-                }
-            }
-            sums.push(sum);
-        }
-        Ok(Self { inputs, outputs, levels, scales: panelled(scales, panels), bias, sums })
+        has_exact_sums(shape[0])?;
+        Self::new(Panels::pack(shape, level), scales, bias)
     }
 
     /// Values of a row that goes in.
     #[must_use]
     pub const fn inputs(&self) -> usize {
-        self.inputs
+        let [inputs, _] = self.levels.shape();
+        inputs
     }
 
     /// Values of a row that comes out.
     #[must_use]
     pub const fn outputs(&self) -> usize {
-        self.outputs
+        let [_, outputs] = self.levels.shape();
+        outputs
     }
 
-    /// Bytes of the packed weights with their scales and bias.
+    /// Bytes of the packed weights, wherever they lie, with their scales and bias.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.levels.len() + 4 * LANES * (self.scales.len() + self.bias.len() + self.sums.len())
+        self.levels.bytes() + 4 * LANES * (self.scales.len() + self.bias.len() + self.sums.len())
     }
 
     /// Applies the layer to `rows` and writes `out`, `[rows, outputs]`, or adds to it.
@@ -193,8 +184,8 @@ pub fn apply_layers<'a>(
         ShapeError::check("width of a row", rows.width, norm.width())?;
     }
     let product = |Layer { linear, activation, sum, out }| {
-        ShapeError::check("width of a row", rows.width, linear.inputs)?;
-        let output = Output::new(rows.count, linear.outputs, activation, sum, out)?;
+        ShapeError::check("width of a row", rows.width, linear.inputs())?;
+        let output = Output::new(rows.count, linear.outputs(), activation, sum, out)?;
         Ok(Product { linear, output })
     };
     let mut products: Vec<_> = layers.into_iter().map(product).collect::<Result<_, _>>()?;
@@ -211,6 +202,13 @@ fn multiply_all(
     levels: &mut Levels,
 ) {
     isa.run(Apply { rows, norm, products, levels });
+}
+
+fn has_exact_sums(inputs: usize) -> Result<(), ShapeError> {
+    if inputs > MOST_INPUTS {
+        return Err(ShapeError { what: "inputs", found: inputs, expected: MOST_INPUTS });
+    }
+    Ok(())
 }
 
 /// The bias of each output, or zeros where there is none, in panels.
@@ -256,9 +254,7 @@ impl Product<'_> {
     /// Multiplies the rows with these numbers, whose levels are given.
     #[inline(always)]
     fn rows<S: Simd>(&mut self, simd: S, levels: &Levels, numbers: Range<usize>) {
-        let width = self.linear.inputs.next_multiple_of(4);
-        let panels = self.linear.levels.chunks_exact((width * LANES).max(1));
-        let mut panels = panels.enumerate();
+        let mut panels = self.linear.levels.iter().enumerate();
         while let Some((panel, first)) = panels.next() {
             // Panels stay in the nearest cache while all tiles go by.
             let second =
@@ -279,7 +275,7 @@ impl Product<'_> {
         simd: S,
         tile: Tile<'_>,
         panel: usize,
-        panels: [&[i8]; C],
+        panels: [&[u8]; C],
     ) {
         let count = tile.scales.len();
         for_rows!(S, count, |R| self.tile::<S, R, C>(simd, tile, panel, panels));
@@ -292,7 +288,7 @@ impl Product<'_> {
         simd: S,
         tile: Tile<'_>,
         panel: usize,
-        panels: [&[i8]; C],
+        panels: [&[u8]; C],
     ) {
         // Before the coarse sums, which take all registers.
         let mut left = [[[0.0; LANES]; C]; R];

@@ -77,8 +77,8 @@ pub(crate) trait Simd: Copy {
 
     /// No products yet.
     fn no_sums(self) -> Self::Sums;
-    /// Four levels of 16 columns, column by column.
-    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights;
+    /// Four levels of 16 columns, column by column, a signed byte each.
+    fn weights(self, levels: &[u8; 4 * LANES]) -> Self::Weights;
     /// Adds to the sum of each column the products of its four levels with the four levels of one row, as stored.
     fn dot(self, sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums;
     /// The difference of two sums; those of [`Simd::OFFSET`] 0 have nothing to take away.
@@ -95,7 +95,7 @@ pub(crate) trait Simd: Copy {
     fn multiply<const R: usize, const C: usize>(
         self,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         products(self, levels, panels)
     }
@@ -210,7 +210,7 @@ pub(crate) use for_rows;
 fn products<S: Simd, const R: usize, const C: usize>(
     simd: S,
     levels: &[u8],
-    mut panels: [&[[i8; 4 * LANES]]; C],
+    mut panels: [&[[u8; 4 * LANES]]; C],
 ) -> [[S::Sums; C]; R] {
     let mut sums = [[simd.no_sums(); C]; R];
     // In step with all panels, so that no bound is checked.

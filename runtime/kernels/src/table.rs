@@ -1,5 +1,7 @@
 //! A matrix that is stored in int8 and needed in floats: embeddings of tokens, positions.
 
+use std::borrow::Cow;
+
 use crate::error::ShapeError;
 use crate::isa::Isa;
 use crate::output::Sum;
@@ -9,16 +11,17 @@ use crate::simd::{Kernel, LANES, Simd};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     width: usize,
-    levels: Vec<i8>,
+    /// A signed byte each.
+    levels: Cow<'static, [u8]>,
     scales: Vec<f32>,
 }
 
 impl Table {
-    /// A scale for each row of `levels`, `[rows, width]`.
+    /// A scale for each row of `levels`, `[rows, width]`, a signed byte each.
     ///
     /// # Errors
     /// Slices of lengths that do not fit each other.
-    pub fn new(levels: Vec<i8>, scales: Vec<f32>) -> Result<Self, ShapeError> {
+    pub fn new(levels: Cow<'static, [u8]>, scales: Vec<f32>) -> Result<Self, ShapeError> {
         let width = levels.len() / scales.len().max(1);
         ShapeError::check("levels of all rows", levels.len(), width * scales.len())?;
         Ok(Self { width, levels, scales })
@@ -36,9 +39,9 @@ impl Table {
         self.width
     }
 
-    /// Bytes of the levels and scales.
+    /// Bytes of the levels, wherever they lie, and scales.
     #[must_use]
-    pub const fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.levels.len() + size_of::<f32>() * self.scales.len()
     }
 
@@ -77,7 +80,7 @@ impl Kernel for Unfold<'_> {
         let rows = self.out.chunks_exact_mut(width).zip(levels.chunks_exact(width));
         for ((out, levels), scale) in rows.zip(scales) {
             for (levels, place) in levels.chunks(LANES).zip(out.chunks_mut(LANES)) {
-                let mut y = times(simd, levels.iter().copied(), *scale);
+                let mut y = times(simd, levels, *scale);
                 if self.sum == Sum::Residual {
                     y = simd.add(simd.load_first(place), y);
                 }
@@ -97,7 +100,6 @@ impl Kernel for UnfoldRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         for (levels, place) in self.levels.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
-            let levels = levels.iter().map(|byte| byte.cast_signed());
             simd.store_first(times(simd, levels, self.scale), place);
         }
     }
@@ -105,10 +107,10 @@ impl Kernel for UnfoldRow<'_> {
 
 /// At most a vector of levels times their scale.
 #[inline(always)]
-fn times<S: Simd>(simd: S, levels: impl Iterator<Item = i8>, scale: f32) -> S::F {
+fn times<S: Simd>(simd: S, levels: &[u8], scale: f32) -> S::F {
     let mut all = [0; LANES];
     for (place, level) in all.iter_mut().zip(levels) {
-        *place = level;
+        *place = level.cast_signed();
     }
     simd.mul(simd.load_levels(&all), simd.splat(scale))
 }

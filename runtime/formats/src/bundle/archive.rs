@@ -64,6 +64,10 @@ impl Archive {
         }
     }
 
+    pub(super) const fn is_borrowed(&self) -> bool {
+        matches!(self.content, Content::Memory(Cow::Borrowed(_)))
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| &*entry.name)
     }

@@ -40,6 +40,16 @@ impl Content {
         self.bytes
     }
 
+    /// The bytes in `range`: where they lie if the content is part of the program, else copied. Of a range beyond the end there are
+    /// none.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Cow<'static, [u8]> {
+        match &self.bytes {
+            Cow::Borrowed(all) => all.get(range).unwrap_or_default().into(),
+            Cow::Owned(all) => all.get(range).unwrap_or_default().to_vec().into(),
+        }
+    }
+
     /// The records of `length` bytes each that lie in `range`, to be read later: where the program holds them, or in the file.
     /// They are copied only where neither is possible. A range beyond the end, or of no whole number of records, holds fewer.
     #[must_use]

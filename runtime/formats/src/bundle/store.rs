@@ -38,6 +38,15 @@ impl Store {
         Ok(Self::Memory(files))
     }
 
+    /// Whether every file is borrowed for as long as the program runs.
+    pub(super) fn is_borrowed(&self) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            Self::Archive(archive) => archive.is_borrowed(),
+            Self::Memory(files) => files.iter().all(|(_, bytes)| matches!(bytes, Cow::Borrowed(_))),
+        }
+    }
+
     /// The first file of an archive of which `listed` does not hold; other stores may hold what they will.
     pub(super) fn unlisted(&self, listed: impl Fn(&str) -> bool) -> Option<&str> {
         match self {

@@ -8,8 +8,8 @@ use crate::words::factor_and_scale;
 /// The keys that count, in panels of 16, and their values, in panels of 16 columns.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
-    /// Of a panel, four levels of each key, then the next four.
-    pub(super) keys: Vec<i8>,
+    /// Of a panel, four levels of each key, then the next four, a signed byte each.
+    pub(super) keys: Vec<u8>,
     /// What a level of each key is worth.
     pub(super) scales: Vec<[f32; LANES]>,
     /// What a product with each key has too much: [`Simd::OFFSET`] times the sum of the key's levels.
@@ -65,11 +65,11 @@ impl Packed {
             scales.push(scale);
             let first = keys.len();
             let [offset, ..] = S::OFFSET.to_le_bytes();
-            keys.extend(stored.iter().map(|level| level.wrapping_sub(offset).cast_signed()));
+            keys.extend(stored.iter().map(|level| level.wrapping_sub(offset)));
             let mut correction = [0; LANES];
             for fours in keys[first..].as_chunks::<{ 4 * LANES }>().0 {
                 for (sum, levels) in correction.iter_mut().zip(fours.as_chunks::<4>().0) {
-                    let [a, b, c, d] = levels.map(i32::from);
+                    let [a, b, c, d] = levels.map(|level| i32::from(level.cast_signed()));
                     *sum += S::OFFSET * (a + b + c + d);
                 }
             }

@@ -24,7 +24,7 @@ impl Loops for ArmNeon {
     fn multiply<const R: usize, const C: usize>(
         simd: Portable<Self>,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[[i32; LANES]; C]; R] {
         let mut sums = [[[0; LANES]; C]; R];
         for c in 0..C {
@@ -77,7 +77,7 @@ impl Loops for ArmNeon {
 fn multiply_two<const R: usize>(
     levels: &[u8],
     rows: [usize; 2],
-    panel: &[[[i8; 4 * LANES]; 2]],
+    panel: &[[[u8; 4 * LANES]; 2]],
 ) -> [[i32; LANES]; 2] {
     let mut sums = [[0; LANES]; 2];
     let levels = &levels[..8 * R * panel.len()];
@@ -115,7 +115,7 @@ unsafe extern "C" {
         first: *const u8,
         second: *const u8,
         stride: usize,
-        panel: *const i8,
+        panel: *const u8,
         twos: usize,
     );
 

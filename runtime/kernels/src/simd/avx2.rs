@@ -214,7 +214,7 @@ impl<P: Products> Simd for Avx2<P> {
     }
 
     #[inline(always)]
-    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
+    fn weights(self, levels: &[u8; 4 * LANES]) -> Self::Weights {
         let halves = halves(levels);
         self.0.weights(both!(|i| _mm256_loadu_si256(halves[i].as_ptr().cast::<__m256i>())))
     }

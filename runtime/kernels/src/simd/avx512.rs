@@ -162,7 +162,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
+    fn weights(self, levels: &[u8; 4 * LANES]) -> Self::Weights {
         // SAFETY: `self` proves the feature; the array has the 64 bytes that are read.
         unsafe { _mm512_loadu_si512(levels.as_ptr().cast::<__m512i>()) }
     }

@@ -32,7 +32,7 @@ pub(crate) trait Products: Copy {
     fn multiply<const R: usize, const C: usize>(
         simd: Neon<Self>,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         products(simd, levels, panels)
     }
@@ -239,9 +239,9 @@ impl<P: Products> Simd for Neon<P> {
     }
 
     #[inline(always)]
-    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
+    fn weights(self, levels: &[u8; 4 * LANES]) -> Self::Weights {
         let quarters = quarters(levels);
-        four!(|i| vld1q_s8(quarters[i].as_ptr()))
+        four!(|i| vld1q_s8(quarters[i].as_ptr().cast::<i8>()))
     }
 
     #[inline(always)]
@@ -253,7 +253,7 @@ impl<P: Products> Simd for Neon<P> {
     fn multiply<const R: usize, const C: usize>(
         self,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         P::multiply(self, levels, panels)
     }
@@ -303,7 +303,7 @@ impl Products for Long {
     fn multiply<const R: usize, const C: usize>(
         simd: Neon<Self>,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         let mut sums = [[simd.no_sums(); C]; R];
         for c in 0..C {

@@ -53,7 +53,7 @@ impl Products for Dot {
     fn multiply<const R: usize, const C: usize>(
         simd: Neon<Self>,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         let mut sums = [[simd.no_sums(); C]; R];
         for c in 0..C {

@@ -12,7 +12,7 @@ pub(crate) trait Loops: Copy {
     fn multiply<const R: usize, const C: usize>(
         simd: Portable<Self>,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[[i32; LANES]; C]; R] {
         products(simd, levels, panels)
     }
@@ -50,7 +50,7 @@ pub(crate) const ROUNDER: f32 = 12_582_912.0;
 impl<L: Loops> Simd for Portable<L> {
     type F = [f32; LANES];
     type Sums = [i32; LANES];
-    type Weights = [i8; 4 * LANES];
+    type Weights = [u8; 4 * LANES];
     type Pairs = [i16; 2 * LANES];
 
     const OFFSET: i32 = 0;
@@ -158,7 +158,7 @@ impl<L: Loops> Simd for Portable<L> {
     }
 
     #[inline(always)]
-    fn weights(self, levels: &[i8; 4 * LANES]) -> Self::Weights {
+    fn weights(self, levels: &[u8; 4 * LANES]) -> Self::Weights {
         *levels
     }
 
@@ -166,7 +166,7 @@ impl<L: Loops> Simd for Portable<L> {
     fn dot(self, mut sums: Self::Sums, row: [u8; 4], weights: Self::Weights) -> Self::Sums {
         let row = row.map(|level| i32::from(level.cast_signed()));
         for (sum, column) in sums.iter_mut().zip(weights.as_chunks::<4>().0) {
-            let column = column.map(i32::from);
+            let column = column.map(|level| i32::from(level.cast_signed()));
             *sum +=
                 row[0] * column[0] + row[1] * column[1] + row[2] * column[2] + row[3] * column[3];
         }
@@ -193,7 +193,7 @@ impl<L: Loops> Simd for Portable<L> {
     fn multiply<const R: usize, const C: usize>(
         self,
         levels: &[u8],
-        panels: [&[[i8; 4 * LANES]]; C],
+        panels: [&[[u8; 4 * LANES]]; C],
     ) -> [[Self::Sums; C]; R] {
         L::multiply(self, levels, panels)
     }

@@ -3,7 +3,7 @@
 
 use hilbert_kernels::{
     Activation, Attention, AttentionInputs, Contraction, Convolution, FeedForward, Layer,
-    LayerNorm, Layout, Linear, Rows, Scratch, SelfAttention, Sum, WordLinear, apply_layers,
+    LayerNorm, Layout, Linear, Panels, Rows, Scratch, SelfAttention, Sum, WordLinear, apply_layers,
 };
 
 use crate::values::{paths, same};
@@ -129,10 +129,10 @@ fn self_attention_to_rows_that_are_not_given_is_refused() {
 #[test]
 fn two_convolutions_give_what_each_gives() {
     let convolution = |[outputs, inputs]: [usize; 2], stride, pads| {
-        let levels: Vec<i8> =
-            (0..outputs * inputs * 3).map(|i| i8::try_from(i * 29 % 120).unwrap() - 60).collect();
+        let level = |i: usize| i8::try_from(i * 29 % 120).unwrap() - 60;
+        let panels = Panels::pack_windows([outputs, inputs, 3], level);
         let (scales, bias) = (vec![0.01; outputs], noise(outputs, 8));
-        Convolution::pack(&levels, [outputs, inputs, 3], stride, pads, &scales, &bias).unwrap()
+        Convolution::new(panels, inputs, stride, pads, &scales, &bias).unwrap()
     };
     for (frames, isa) in [1, 2, 3, 30, 95, 96, 97, 98, 200]
         .into_iter()

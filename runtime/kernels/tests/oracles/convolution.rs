@@ -1,6 +1,6 @@
 //! Convolution over time.
 
-use hilbert_kernels::{Activation, Convolution, Isa, Layout, Scratch};
+use hilbert_kernels::{Activation, Convolution, Isa, Layout, Panels, Scratch};
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
@@ -20,15 +20,9 @@ struct Case {
 
 impl Case {
     fn packed(&self) -> Convolution {
-        Convolution::pack(
-            &self.levels,
-            self.shape,
-            self.stride,
-            self.pads,
-            &self.scales,
-            &self.bias,
-        )
-        .unwrap()
+        let panels = Panels::pack_windows(self.shape, |i| self.levels[i]);
+        let [_, inputs, _] = self.shape;
+        Convolution::new(panels, inputs, self.stride, self.pads, &self.scales, &self.bias).unwrap()
     }
 
     fn apply(&self, isa: Isa, layout: Layout) -> Vec<f32> {

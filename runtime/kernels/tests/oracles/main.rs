@@ -8,6 +8,7 @@ mod convolution;
 mod layer_norm;
 mod linear;
 mod log_mel;
+mod panels;
 mod statistics;
 mod table;
 mod values;

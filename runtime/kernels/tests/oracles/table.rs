@@ -24,7 +24,8 @@ proptest! {
         let row = |r: usize| levels[r * width..][..width].iter().map(|l| f32::from(*l) * scales[r]).collect::<Vec<_>>();
         let all: Vec<f32> = (0..scales.len()).flat_map(row).collect();
         let sums: Vec<f32> = before.iter().zip(&all).map(|(x, y)| x + y).collect();
-        let table = Table::new(levels.clone(), scales.clone()).unwrap();
+        let bytes: Vec<u8> = levels.iter().map(|level| level.cast_unsigned()).collect();
+        let table = Table::new(bytes.clone().into(), scales.clone()).unwrap();
         for isa in paths() {
             let mut out = vec![f32::NAN; all.len()];
             table.unfold(isa, Sum::None, &mut out).unwrap();
@@ -33,9 +34,8 @@ proptest! {
             table.unfold(isa, Sum::Residual, &mut out).unwrap();
             prop_assert_eq!(&out, &sums);
             for (r, scale) in scales.iter().enumerate() {
-                let bytes: Vec<u8> = levels[r * width..][..width].iter().map(|level| level.cast_unsigned()).collect();
                 let mut out = vec![f32::NAN; width];
-                unfold_row(isa, &bytes, *scale, &mut out).unwrap();
+                unfold_row(isa, &bytes[r * width..][..width], *scale, &mut out).unwrap();
                 prop_assert_eq!(&out, &row(r));
             }
         }
@@ -44,8 +44,8 @@ proptest! {
 
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
-    assert!(Table::new(vec![0; 13], vec![0.0; 4]).is_err());
-    let table = Table::new(vec![1; 12], vec![0.5; 4]).unwrap();
+    assert!(Table::new(vec![0; 13].into(), vec![0.0; 4]).is_err());
+    let table = Table::new(vec![1; 12].into(), vec![0.5; 4]).unwrap();
     let isa = Isa::detect();
     assert!(table.unfold(isa, Sum::None, &mut [0.0; 11]).is_err());
     assert!(unfold_row(isa, &[0; 3], 1.0, &mut [0.0; 4]).is_err());

@@ -1,6 +1,6 @@
 //! `Conv` over time by an int8 constant, with the Gelu that follows, and without the transpositions around it.
 
-use hilbert_kernels::{Activation, Convolution, Layout};
+use hilbert_kernels::{Activation, Convolution, Layout, Panels};
 use tract_onnx::pb::NodeProto;
 
 use super::nodes::Nodes;
@@ -11,7 +11,7 @@ use super::{Kernel, Lowered, gelu};
 pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     let node = nodes.operation(i, "Conv")?;
     let [x, weights, bias @ ..] = &node.input[..] else { return None };
-    let Quantised { levels, shape, scales, axis: 0 } = quantised(nodes, weights)? else {
+    let Quantised { levels, shape, scales, axis: 0, in_panels } = quantised(nodes, weights)? else {
         return None;
     };
     let &[outputs, inputs, width] = &shape[..] else { return None };
@@ -32,8 +32,13 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         [bias] => vector(nodes, bias, outputs)?,
         _ => return None,
     };
-    let convolution =
-        Convolution::pack(&levels, [outputs, inputs, width], stride, pads, &scales, &bias).ok()?;
+    let panels = if in_panels {
+        Panels::packed([width * inputs, outputs], levels).ok()?
+    } else {
+        let level = |i| levels.get(i).copied().unwrap_or(0_u8).cast_signed();
+        Panels::pack_windows([outputs, inputs, width], level)
+    };
+    let convolution = Convolution::new(panels, inputs, stride, pads, &scales, &bias).ok()?;
 
     let (mut gone, mut output) = (vec![i], node.output.first()?.clone());
     let mut activation = Activation::Identity;

@@ -1,5 +1,6 @@
 //! The larger constants of a file, which stay where they are until a kernel packs them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -42,6 +43,14 @@ impl<'a> Held<'a> {
         match self.range(tensor) {
             Some(range) => &self.file.bytes()[range],
             None => &tensor.raw_data,
+        }
+    }
+
+    /// The values of a constant, where they lie if they are part of the program.
+    pub(super) fn part(&self, tensor: &TensorProto) -> Cow<'static, [u8]> {
+        match (self.range(tensor), self.file) {
+            (Some(range), File::Content(content)) => content.part(range),
+            _ => self.raw(tensor).to_vec().into(),
         }
     }
 

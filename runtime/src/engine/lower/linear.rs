@@ -1,6 +1,6 @@
 //! `MatMul` or `Gemm` by a constant, int8 or float, with the bias, the Gelu and the residual that follow.
 
-use hilbert_kernels::{Activation, Linear, WordLinear};
+use hilbert_kernels::{Activation, Linear, Panels, WordLinear};
 
 use super::gelu::{self, other_input};
 use super::nodes::Nodes;
@@ -23,9 +23,14 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
         if is_transposed { output * inputs + input } else { input * outputs + output }
     };
     let kernel = match weights {
-        Weights::Int8(Quantised { levels, scales, .. }) => {
-            let level = |input, output| levels.get(at(input, output)).copied().unwrap_or(0);
-            let linear = Linear::pack(shape, level, &scales, &bias).ok()?;
+        Weights::Int8(Quantised { levels, scales, in_panels, .. }) => {
+            let panels = if in_panels {
+                Panels::packed(shape, levels).ok()?
+            } else {
+                let level = |input, output| levels.get(at(input, output)).copied().unwrap_or(0);
+                Panels::pack(shape, |input, output| level(input, output).cast_signed())
+            };
+            let linear = Linear::new(panels, &scales, &bias).ok()?;
             Kernel::Linear { norm: None, layers: vec![(linear, activation)] }
         }
         Weights::F32 { values, .. } => {

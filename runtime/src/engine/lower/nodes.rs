@@ -1,5 +1,6 @@
 //! A graph with the ways along its edges.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use hilbert_formats::bundle::Records;
@@ -82,6 +83,11 @@ impl<'a> Nodes<'a> {
     pub(super) fn constant(&self, value: &str) -> Option<Constant<'_>> {
         let tensor = self.graph.initializer.get(*self.constants.get(value)?)?;
         Some(Constant { tensor, raw: self.held.raw(tensor) })
+    }
+
+    /// The values of a constant, where they lie if they are part of the program.
+    pub(super) fn part(&self, constant: Constant<'_>) -> Cow<'static, [u8]> {
+        self.held.part(constant.tensor)
     }
 
     /// The rows of a constant of `length` bytes each, where they lie.

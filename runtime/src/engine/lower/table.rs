@@ -20,7 +20,8 @@ pub(super) fn lower(nodes: &mut Nodes<'_>, i: usize) -> Option<Lowered> {
     if nodes.takers(&output).is_empty() {
         return None;
     }
-    let Quantised { levels, shape, scales, axis: 0 } = quantised(nodes, &output)? else {
+    let Quantised { levels, shape, scales, axis: 0, in_panels: false } = quantised(nodes, &output)?
+    else {
         return None;
     };
     if levels.len() < SMALLEST {

@@ -1,9 +1,16 @@
 //! Constants of a graph, and what `DequantizeLinear` makes of them.
 
+use std::borrow::Cow;
+
+use hilbert_formats::panels::Panels;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 use super::nodes::Nodes;
+
+// What the format calls panels is what kernels read.
+const _: () = assert!(Panels::COLUMNS == hilbert_kernels::Panels::COLUMNS);
+const _: () = assert!(Panels::INPUTS == hilbert_kernels::Panels::INPUTS);
 
 /// A constant and its values, which may lie elsewhere.
 #[derive(Clone, Copy)]
@@ -15,20 +22,29 @@ pub(super) struct Constant<'a> {
 
 /// An int8 constant of which each index of an axis has a scale.
 pub(super) struct Quantised {
-    pub(super) levels: Vec<i8>,
+    /// A signed byte each, where they lie if they are part of the program.
+    pub(super) levels: Cow<'static, [u8]>,
     pub(super) shape: Vec<usize>,
     pub(super) scales: Vec<f32>,
     pub(super) axis: usize,
+    /// Whether levels lie in panels, and not in the order of the shape.
+    pub(super) in_panels: bool,
 }
 
-/// What `value` was before `DequantizeLinear`, if it is a constant without a zero point.
+/// What `value` was before `DequantizeLinear`, if it is a constant without a zero point, or panels of one.
 pub(super) fn quantised(nodes: &Nodes<'_>, value: &str) -> Option<Quantised> {
     let (_, node) = nodes.giver(value, "DequantizeLinear")?;
     let [levels, scales, zero_point @ ..] = &node.input[..] else { return None };
-    let tensor = nodes.constant(levels)?;
-    let shape = shape(tensor.tensor)?;
-    let levels = int8(tensor)?;
-    let axis = axis(int(node, "axis").unwrap_or(1), shape.len())?;
+    let axis_of = |shape: &[usize]| axis(int(node, "axis").unwrap_or(1), shape.len());
+    let (constant, shape, in_panels) = match nodes.constant(levels) {
+        Some(constant) => (constant, shape(constant.tensor)?, false),
+        None => {
+            let (constant, shape) = panels(nodes, levels, axis_of)?;
+            (constant, shape, true)
+        }
+    };
+    let axis = axis_of(&shape)?;
+    let levels = int8(nodes, constant)?;
     let mut scales = floats(nodes.constant(scales)?)?;
     let channels = *shape.get(axis)?;
     if scales.len() == 1 {
@@ -38,13 +54,33 @@ pub(super) fn quantised(nodes: &Nodes<'_>, value: &str) -> Option<Quantised> {
         name.is_empty()
             || nodes
                 .constant(name)
-                .and_then(int8)
+                .and_then(|constant| int8(nodes, constant))
                 .is_some_and(|zeros| zeros.iter().all(|z| *z == 0))
     };
     let fits = scales.len() == channels
         && zero_point.iter().all(is_zero)
         && int(node, "block_size").is_none();
-    fits.then_some(Quantised { levels, shape, scales, axis })
+    fits.then_some(Quantised { levels, shape, scales, axis, in_panels })
+}
+
+/// The constant whose panels are brought into the order of `value`'s shape, and this shape.
+fn panels<'a>(
+    nodes: &'a Nodes<'_>,
+    value: &str,
+    axis_of: impl Fn(&[usize]) -> Option<usize>,
+) -> Option<(Constant<'a>, Vec<usize>)> {
+    let (_, reshape) = nodes.giver(value, "Reshape")?;
+    let [transposed, of_weights] = &reshape.input[..] else { return None };
+    let (_, transpose) = nodes.giver(transposed, "Transpose")?;
+    let constant = nodes.constant(transpose.input.first()?)?;
+    let number = |length: i64| usize::try_from(length).ok();
+    let of_weights: Vec<usize> =
+        integers(nodes, of_weights)?.into_iter().map(number).collect::<Option<_>>()?;
+    let panels = Panels::of(&of_weights, axis_of(&of_weights)?)?;
+    let permutation = ints(transpose, "perm")?.iter().copied().map(number);
+    let is_so = shape(constant.tensor)? == panels.stored()
+        && permutation.eq(panels.permutation().iter().copied().map(Some));
+    is_so.then_some((constant, of_weights))
 }
 
 /// A constant of floats with as many values as its shape says.
@@ -122,15 +158,17 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok()
 }
 
-/// A constant of int8 with as many values as its shape says.
-pub(super) fn int8(Constant { tensor, raw }: Constant<'_>) -> Option<Vec<i8>> {
+/// A constant of int8, a signed byte each, with as many values as its shape says.
+fn int8(nodes: &Nodes<'_>, constant: Constant<'_>) -> Option<Cow<'static, [u8]>> {
+    let Constant { tensor, raw } = constant;
     if tensor.data_type != DataType::Int8 as i32 {
         return None;
     }
-    let values: Vec<i8> = if raw.is_empty() {
-        tensor.int32_data.iter().map(|v| i8::try_from(*v).ok()).collect::<Option<_>>()?
+    let byte = |value: &i32| i8::try_from(*value).ok().map(i8::cast_unsigned);
+    let values = if raw.is_empty() {
+        tensor.int32_data.iter().map(byte).collect::<Option<Vec<u8>>>()?.into()
     } else {
-        raw.iter().map(|byte| byte.cast_signed()).collect()
+        nodes.part(constant)
     };
     (values.len() == count(tensor)?).then_some(values)
 }

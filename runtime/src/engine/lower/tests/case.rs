@@ -65,18 +65,39 @@ impl Case {
     }
 
     /// An int8 constant `NAME` with a scale for each index of `axis`, unfolded by `DequantizeLinear`.
-    pub(super) fn quantised(mut self, name: &str, shape: &[usize], axis: usize) -> Self {
+    pub(super) fn quantised(self, name: &str, shape: &[usize], axis: usize) -> Self {
+        self.levels(&format!("{name}.levels"), shape).dequantised(name, shape[axis], axis)
+    }
+
+    /// The same of levels in panels, which these dimensions of a `Transpose` bring into the order of the shape.
+    pub(super) fn in_panels(
+        self,
+        name: &str,
+        (stored, perm): (&[usize], &[i64]),
+        shape: &[usize],
+        axis: usize,
+    ) -> Self {
+        let [panels, transposed, dims, levels] =
+            ["panels", "transposed", "dims", "levels"].map(|part| format!("{name}.{part}"));
+        let lengths: Vec<i64> = shape.iter().map(|&length| length as i64).collect();
+        self.levels(&panels, stored)
+            .integers(&dims, &lengths)
+            .node_with("Transpose", &[&panels], &transposed, vec![ints("perm", perm)])
+            .node("Reshape", &[&transposed, &dims], &levels)
+            .dequantised(name, shape[axis], axis)
+    }
+
+    fn levels(mut self, name: &str, shape: &[usize]) -> Self {
         let count: usize = shape.iter().product();
         let raw = (0..count).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
-        self.graph.initializer.push(constant(
-            &format!("{name}.levels"),
-            DataType::Int8,
-            shape,
-            raw,
-        ));
-        let scales: Vec<f32> = (0..shape[axis]).map(|i| 0.01 + 0.001 * i as f32).collect();
+        self.graph.initializer.push(constant(name, DataType::Int8, shape, raw));
+        self
+    }
+
+    fn dequantised(self, name: &str, channels: usize, axis: usize) -> Self {
+        let scales: Vec<f32> = (0..channels).map(|i| 0.01 + 0.001 * i as f32).collect();
         let (levels, scale) = (format!("{name}.levels"), format!("{name}.scale"));
-        self.floats(&scale, &[shape[axis]], &scales).node_with(
+        self.floats(&scale, &[channels], &scales).node_with(
             "DequantizeLinear",
             &[&levels, &scale],
             name,
@@ -131,6 +152,18 @@ impl Case {
                 .unwrap_or_else(|error| panic!("{kernels:?}: {error}"));
         }
         kernels
+    }
+
+    /// What the kernels' numbers differ by from stock tract's, as a share of the power of these.
+    pub(super) fn noise(&self) -> f32 {
+        let [found, expected] = [Engine::detect(), Engine::Float].map(|engine| {
+            let value = self.run(self.model(engine, &[])).remove(0);
+            value.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+        });
+        assert_eq!(found.len(), expected.len());
+        let signal: f32 = expected.iter().map(|e| e * e).sum();
+        let noise: f32 = found.iter().zip(&expected).map(|(f, e)| (f - e) * (f - e)).sum();
+        noise / signal
     }
 
     pub(super) fn run(&self, model: TypedModel) -> Vec<Tensor> {
