@@ -7,7 +7,7 @@ use prost::Message;
 use serde::Serialize;
 
 use crate::error::{ErrorKind, Result};
-use crate::evaluate::{Tensor, dequantise};
+use crate::evaluate::{Tensor, dequantise, transpose};
 use crate::external::constants::shape;
 use crate::onnx::{DataType, GraphProto, ModelProto, NodeProto, TensorProto};
 
@@ -18,6 +18,15 @@ pub struct Constant<'a> {
     /// What it is for.
     pub kind: Kind,
     scale: Option<Scale<'a>>,
+    /// Where it does not lie in the order of the weights' own shape: what brings it there.
+    order: Option<Order>,
+}
+
+/// A `Transpose` and a `Reshape`.
+#[derive(Debug, Clone)]
+struct Order {
+    permutation: Vec<usize>,
+    shape: Vec<usize>,
 }
 
 /// What a constant is for, and how it is stored.
@@ -58,7 +67,7 @@ pub fn decode(name: &str, onnx: &[u8]) -> Result<GraphProto> {
 /// All constants of `graph` in the order of its file.
 #[must_use]
 pub fn constants(graph: &GraphProto) -> Vec<Constant<'_>> {
-    let scaled = scaled(graph);
+    let (scaled, mut orders) = (scaled(graph), orders(graph));
     let scales: BTreeSet<_> = scaled.values().map(|scale| scale.stored.name()).collect();
     let steps = of_type(graph, "QuantizeLinear").chain(of_type(graph, "DequantizeLinear"));
     let steps: Vec<_> = steps.collect();
@@ -74,7 +83,7 @@ pub fn constants(graph: &GraphProto) -> Vec<Constant<'_>> {
     let all = graph.initializer.iter();
     all.map(|stored| {
         let scale = scaled.get(stored.name()).copied();
-        Constant { stored, kind: kind(stored), scale }
+        Constant { stored, kind: kind(stored), scale, order: orders.remove(stored.name()) }
     })
     .collect()
 }
@@ -86,10 +95,10 @@ impl<'a> Constant<'a> {
         self.stored.name()
     }
 
-    /// Its shape.
+    /// Its shape; of weights that lie in panels the weights' own.
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {
-        shape(self.stored)
+        self.order.as_ref().map_or_else(|| shape(self.stored), |order| order.shape.clone())
     }
 
     /// Number of its elements.
@@ -117,7 +126,11 @@ impl<'a> Constant<'a> {
     /// scales are not found.
     #[must_use]
     pub fn weights(&self) -> Option<Vec<f32>> {
-        let stored = Tensor::from_proto(self.stored).ok()?;
+        let mut stored = Tensor::from_proto(self.stored).ok()?;
+        if let Some(Order { permutation, shape }) = &self.order {
+            stored = transpose(&stored, permutation).ok()?;
+            stored.shape.clone_from(shape);
+        }
         let weights = match (self.kind, self.scale) {
             (Kind::F32, _) => stored,
             (Kind::Int8, Some(scale)) => {
@@ -133,8 +146,7 @@ impl<'a> Constant<'a> {
 /// scales are chosen before they are multiplied.
 fn scaled(graph: &GraphProto) -> BTreeMap<&str, Scale<'_>> {
     let stored: BTreeMap<_, _> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
-    let outputs = graph.node.iter().filter_map(|node| Some((node.output.first()?.as_str(), node)));
-    let makers: BTreeMap<_, _> = outputs.collect();
+    let makers = makers(graph);
     let made_by = |name: &str, operator: &str| {
         makers.get(name).copied().filter(|node| node.op_type() == operator)
     };
@@ -144,9 +156,10 @@ fn scaled(graph: &GraphProto) -> BTreeMap<&str, Scale<'_>> {
             scaled.insert(levels, Scale { stored, axis });
         }
     };
+    let origin = |name| origin(&makers, name).map_or(name, |(levels, ..)| levels);
     for node in of_type(graph, "DequantizeLinear").filter(|node| node.input.len() < 3) {
         let axis = node.attribute.iter().find(|a| a.name() == "axis").map_or(1, |a| a.i());
-        insert(input(node, 0), input(node, 1), axis);
+        insert(origin(input(node, 0)), input(node, 1), axis);
     }
     for node in of_type(graph, "Mul") {
         for (levels, scales) in [(0, 1), (1, 0)] {
@@ -160,6 +173,40 @@ fn scaled(graph: &GraphProto) -> BTreeMap<&str, Scale<'_>> {
         }
     }
     scaled
+}
+
+/// Levels that a `Transpose` and a `Reshape` bring into another order before they are multiplied, by name.
+fn orders(graph: &GraphProto) -> BTreeMap<&str, Order> {
+    let stored: BTreeMap<_, _> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
+    let makers = makers(graph);
+    let of_one = |node| {
+        let (levels, transpose, lengths) = origin(&makers, input(node, 0))?;
+        stored.get(levels)?;
+        let order = transpose.attribute.iter().find(|a| a.name() == "perm")?;
+        let index = |n: &i64| usize::try_from(*n).ok();
+        let permutation = order.ints.iter().map(index).collect::<Option<_>>()?;
+        let shape = Tensor::from_proto(stored.get(lengths)?).ok()?.indices().ok()?;
+        Some((levels, Order { permutation, shape }))
+    };
+    of_type(graph, "DequantizeLinear").filter_map(of_one).collect()
+}
+
+/// What a `Reshape` of a `Transpose` takes that gives `name`, the `Transpose`, and the lengths of the `Reshape`.
+fn origin<'a>(
+    makers: &BTreeMap<&str, &'a NodeProto>,
+    name: &str,
+) -> Option<(&'a str, &'a NodeProto, &'a str)> {
+    let made_by = |name: &str, operator: &str| {
+        makers.get(name).copied().filter(|node| node.op_type() == operator)
+    };
+    let reshape = made_by(name, "Reshape")?;
+    let transpose = made_by(input(reshape, 0), "Transpose")?;
+    Some((input(transpose, 0), transpose, input(reshape, 1)))
+}
+
+/// The nodes by the values that they give.
+fn makers(graph: &GraphProto) -> BTreeMap<&str, &NodeProto> {
+    graph.node.iter().filter_map(|node| Some((node.output.first()?.as_str(), node))).collect()
 }
 
 fn of_type<'a>(graph: &'a GraphProto, operator: &'a str) -> impl Iterator<Item = &'a NodeProto> {

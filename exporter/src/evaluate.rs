@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-pub(crate) use self::operators::dequantise;
+pub(crate) use self::operators::{dequantise, transpose};
 pub use self::tensor::{Elements, Tensor};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 

@@ -107,9 +107,9 @@ pub struct Report {
     pub files: Vec<(String, u64)>,
     /// Every stage compared; empty without a golden file.
     pub comparisons: Vec<Comparison>,
-    /// Heap that all graphs take once they are loaded, bytes, and the most that one takes while it runs above that; none
-    /// where it was not measured.
-    pub heap: Option<[u64; 2]>,
+    /// Heap that all graphs take once they are loaded, bytes, the same of a bundle that is part of a program, and the most that
+    /// one takes while it runs above that; none where it was not measured.
+    pub heap: Option<[u64; 3]>,
     /// What is known of the decisions.
     pub certificate: Certificate,
     /// The parity ledger, where it was asked for.
@@ -194,12 +194,14 @@ fn with_memory(package: Package, target: &Path, options: &Options) -> Result<Pac
     }
 }
 
-/// What all graphs keep, and the most that one takes in a run above it; `None` without figures.
-fn heap(manifest: &Manifest) -> Option<[u64; 2]> {
+/// What all graphs keep, from files and in place, and the most that one takes in a run above it; `None` without figures.
+fn heap(manifest: &Manifest) -> Option<[u64; 3]> {
     let heap: Option<Vec<_>> = manifest.graphs.values().map(|graph| graph.memory).collect();
     let heap: Vec<_> = heap?.iter().map(GraphMemory::of_this_program).collect();
     let most = heap.iter().map(|heap| heap.run_peak).max()?;
-    Some([heap.iter().map(|heap| heap.resident).sum(), most])
+    let [loaded, in_place] = [false, true]
+        .map(|is_in_place| heap.iter().map(|heap| heap.load(is_in_place).resident).sum());
+    Some([loaded, in_place, most])
 }
 
 /// The recipe that passes the gate, and how it does; with `allow_miss` the one that was given.
@@ -256,12 +258,10 @@ impl fmt::Display for Report {
             writeln!(f, "  {path:32} {bytes:>10}")?;
         }
         match self.heap {
-            Some([loaded, run]) => {
-                writeln!(
-                    f,
-                    "heap of the graphs: {loaded} bytes loaded, at most {run} more in a run"
-                )?;
-            }
+            Some([loaded, in_place, run]) => writeln!(
+                f,
+                "heap of the graphs: {loaded} bytes loaded, {in_place} in place, at most {run} more in a run"
+            )?,
             None => writeln!(f, "heap of the graphs: not measured")?,
         }
         write!(f, "{}", self.certificate)?;

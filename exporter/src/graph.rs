@@ -2,6 +2,8 @@
 //!
 //! Shapes are fixed and tracked, so that declared outputs always carry the shape that was computed.
 
+mod panels;
+pub(crate) mod parts;
 pub(crate) mod weights;
 
 use std::collections::BTreeSet;
@@ -34,9 +36,10 @@ impl Graph {
         name: String,
         inputs: Vec<TensorEntry>,
         outputs: Vec<TensorEntry>,
-        graph: GraphProto,
+        mut graph: GraphProto,
         config: &Config,
     ) -> Self {
+        panels::lay(&mut graph);
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some(env!("CARGO_PKG_NAME").into()),

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use hilbert_formats::manifest::{GraphMemory, HEAP_UNIT, HeapUse};
+use hilbert_formats::manifest::{GraphMemory, HEAP_UNIT, HeapUse, LoadUse};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result};
@@ -29,13 +29,22 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = format!("bytes, pointers of {} bits", self.pointer_width);
         write!(f, "{title:32} {:>10} {:>10}", "load peak", "resident")?;
-        writeln!(f, " {:>10} {:>10}", "scratch", "run peak")?;
-        for (name, HeapUse { load_peak, resident, scratch, run_peak }) in &self.graphs {
-            writeln!(f, "  {name:30} {load_peak:>10} {resident:>10} {scratch:>10} {run_peak:>10}")?;
+        writeln!(
+            f,
+            " {:>10} {:>10} {:>10} {:>10}",
+            "in place:", "resident", "scratch", "run peak"
+        )?;
+        for (name, heap) in &self.graphs {
+            let HeapUse { load_peak, resident, in_place, scratch, run_peak } = heap;
+            write!(f, "  {name:30} {load_peak:>10} {resident:>10}")?;
+            write!(f, " {:>10} {:>10}", in_place.load_peak, in_place.resident)?;
+            writeln!(f, " {scratch:>10} {run_peak:>10}")?;
         }
         let sum = |figure: fn(&HeapUse) -> u64| -> u64 { self.graphs.values().map(figure).sum() };
         let (resident, scratch) = (sum(|heap| heap.resident), sum(|heap| heap.scratch));
-        writeln!(f, "  {:30} {:>10} {resident:>10} {scratch:>10}", "all graphs", "")
+        let in_place = sum(|heap| heap.in_place.resident);
+        write!(f, "  {:30} {:>10} {resident:>10} {:>10} {in_place:>10}", "all graphs", "", "")?;
+        writeln!(f, " {scratch:>10}")
     }
 }
 
@@ -79,10 +88,14 @@ pub fn figures(meter: &Path, bundle: &Path) -> Result<Option<BTreeMap<String, Gr
             *known = known.larger(found);
         }
     }
-    let stated = |(graph, HeapUse { load_peak, resident, scratch, run_peak })| {
+    let stated = |(graph, HeapUse { load_peak, resident, in_place, scratch, run_peak })| {
         let heap = HeapUse {
             load_peak: rounded(load_peak, LOAD_UNIT),
             resident: rounded(resident, HEAP_UNIT),
+            in_place: LoadUse {
+                load_peak: rounded(in_place.load_peak, LOAD_UNIT),
+                resident: rounded(in_place.resident, HEAP_UNIT),
+            },
             scratch: if scratch == 0 { 0 } else { rounded(scratch, HEAP_UNIT) },
             run_peak: rounded(run_peak, HEAP_UNIT),
         };

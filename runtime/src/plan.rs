@@ -4,7 +4,7 @@
 //! [`Capacities`]. Everything is heap: what is asked of the allocator, and a 32nd of it for the allocator itself. The program's own
 //! pages and its stack come on top.
 
-use hilbert_formats::manifest::{self, HeapUse, TensorEntry};
+use hilbert_formats::manifest::{self, HeapUse, LoadUse, TensorEntry};
 use hilbert_formats::wav::BUFFER_BYTES;
 use hilbert_formats::{Bundle, Cue, Manifest};
 use serde::Serialize;
@@ -76,8 +76,9 @@ impl Plan {
     ) -> Result<Self> {
         let manifest = bundle.manifest();
         capacities.check(manifest)?;
-        let graphs = Graphs::of(manifest)?;
+        let graphs = Graphs::of(bundle)?;
         let vocabulary = bundle.read(manifest.text.vocabulary())?;
+        let of_vocabulary = if bundle.is_in_place() { 0 } else { vocabulary.len() };
         let of_own_rate = PcmFormat { sample_rate: manifest.audio.sample_rate, channels: 1 };
         let stream = AudioStream::heap_bytes(format.unwrap_or(of_own_rate), &manifest.audio);
         let Capacities { n_max, waiting_text, cues, threads } = *capacities;
@@ -85,7 +86,7 @@ impl Plan {
         let result = result_bytes(manifest, n_max, cues);
         let program = PROGRAM + OF_MANIFEST * manifest.to_json().len();
         let mut components = vec![
-            ("program", program + vocabulary.len()),
+            ("program", program + of_vocabulary),
             ("weights", graphs.resident),
             ("kernels", graphs.scratch * threads),
             ("graph run", (graphs.run_peak * threads).max(result)),
@@ -102,7 +103,7 @@ impl Plan {
         components.push(("allocator", asked / ALLOCATOR));
         let sum = (asked + asked / ALLOCATOR) as u64;
         // The front end is made once to see whether it can be, before any graph is there.
-        let loading = program + vocabulary.len() + graphs.load_peak + transcript;
+        let loading = program + of_vocabulary + graphs.load_peak + transcript;
         let loading = (loading + loading / ALLOCATOR) as u64;
         Ok(Self {
             schema: "hilbert.plan/1",
@@ -164,7 +165,8 @@ struct Graphs {
 }
 
 impl Graphs {
-    fn of(manifest: &Manifest) -> Result<Self> {
+    fn of(bundle: &Bundle) -> Result<Self> {
+        let (manifest, is_in_place) = (bundle.manifest(), bundle.is_in_place());
         let mut all = Self { resident: 0, scratch: 0, run_peak: 0, load_peak: 0 };
         for (_, entry, file) in manifest.graphs_by_size() {
             let Some(memory) = entry.memory else {
@@ -175,7 +177,10 @@ impl Graphs {
                 }
                 .into());
             };
-            let HeapUse { load_peak, resident, scratch, run_peak } = memory.of_this_program();
+            let heap = memory.of_this_program();
+            let LoadUse { load_peak, resident } = heap.load(is_in_place);
+            let HeapUse { scratch, run_peak, .. } = heap;
+            let file = if is_in_place { 0 } else { file };
             let [load_peak, resident, scratch, run_peak, file] =
                 [load_peak, resident, scratch, run_peak, file].map(in_memory);
             all.load_peak = all.load_peak.max(all.resident + file + load_peak);

@@ -77,13 +77,26 @@ fn path(from_root: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(from_root)
 }
 
+/// The bundle that is part of this program.
+const IN_PLACE: &str = "default";
+
 /// Bundles with the recordings that their golden files are cut from.
-const DOCUMENTS: [(&str, &str); 2] =
-    [("spoken-english", "session"), ("consultations", "synthetic-interview")];
+const DOCUMENTS: [(&str, &str); 3] = [
+    (IN_PLACE, "session"),
+    ("spoken-english", "session"),
+    ("consultations", "synthetic-interview"),
+];
+
+fn open(bundle: &str) -> Result<Bundle, hilbert_formats::Error> {
+    match bundle {
+        IN_PLACE => Bundle::from_program(hilbert_models::default_bundle()),
+        name => Bundle::open(&path(&format!("models/{name}/bundle"))),
+    }
+}
 
 /// The result of a document as JSON, or why there is none, with at most so much heap.
 fn classified(bundle: &str, name: &str, most: u64) -> Result<String, hilbert_runtime::Error> {
-    let bundle = Bundle::open(&path(&format!("models/{bundle}/bundle")))?;
+    let bundle = open(bundle)?;
     let [wav, srt] = ["wav", "srt"].map(|kind| path(&format!("examples/data/{name}.{kind}")));
     let transcript = Transcript::open(&srt)?;
     let capacities = Capacities::of(bundle.manifest()).with_transcript(Some(&transcript));
@@ -101,7 +114,7 @@ fn classified(bundle: &str, name: &str, most: u64) -> Result<String, hilbert_run
 
 /// What a classifier of the document needs at least, and with all its rows.
 fn planned(bundle: &str, name: &str) -> [u64; 2] {
-    let bundle = Bundle::open(&path(&format!("models/{bundle}/bundle"))).unwrap();
+    let bundle = open(bundle).unwrap();
     let transcript = Transcript::open(path(&format!("examples/data/{name}.srt"))).unwrap();
     let mut capacities = Capacities::of(bundle.manifest()).with_transcript(Some(&transcript));
     let all = Plan::new(&bundle, &capacities, None).unwrap().total;

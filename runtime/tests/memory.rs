@@ -31,6 +31,16 @@ fn bundle(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{name}/bundle"))
 }
 
+/// The bundle that is part of this program.
+const IN_PLACE: &str = "default";
+
+fn open(name: &str) -> Bundle {
+    match name {
+        IN_PLACE => Bundle::from_program(hilbert_models::default_bundle()).unwrap(),
+        name => Bundle::open(&bundle(name)).unwrap(),
+    }
+}
+
 /// Peak heap of one classification above what was live before it, bytes, and the number of segments.
 fn peak(count: &Count, classifier: &mut Classifier, seconds: usize) -> (usize, usize) {
     let recording = WavReader::new(Recording::new(seconds, 16_000, 1), "synthetic").unwrap();
@@ -107,7 +117,7 @@ fn planned_and_counted(case: &Case) -> (Plan, usize) {
 /// The plan of a session that was then run, to the text of its result.
 fn planned_and_run(case: &Case) -> Plan {
     let transcript = (case.cues > 0).then(|| transcript(case.cues));
-    let bundle = Bundle::open(&bundle(case.bundle)).unwrap();
+    let bundle = open(case.bundle);
     let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
     capacities.n_max = case.n_max;
     capacities.threads = case.threads;
@@ -138,13 +148,15 @@ fn what_is_counted_stays_within_the_plan_which_is_not_far_above() {
     };
     let cases = [
         // All rows of both modalities are taken, and some merge.
+        case(IN_PLACE, 512, format(16_000, 1), 72, 600),
+        case(IN_PLACE, 64, format(16_000, 1), 10, 100),
         case("spoken-english", 512, format(16_000, 1), 72, 600),
         case("spoken-english", 64, format(16_000, 1), 10, 100),
         case("spoken-english", 64, format(48_000, 2), 2, 10),
         case("spoken-english", 64, format(44_100, 1), 2, 0),
         case("spoken-english", 2048, format(8_000, 1), 2, 3000),
         case("consultations", 512, format(16_000, 1), 72, 600),
-        Case { threads: 4, ..case("spoken-english", 512, format(16_000, 1), 10, 100) },
+        Case { threads: 4, ..case(IN_PLACE, 512, format(16_000, 1), 10, 100) },
     ];
     let mut failed = Vec::new();
     for case in &cases {

@@ -12,8 +12,8 @@ use clap::Args;
 use hilbert_exporter::memory::Measured;
 use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::Bundle;
-use hilbert_formats::bundle::Content;
-use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse};
+use hilbert_formats::bundle::MANIFEST;
+use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse, LoadUse};
 use hilbert_runtime::{Engine, Graph, Input};
 
 use super::open;
@@ -36,11 +36,12 @@ pub(crate) fn measure(arguments: &Measure) -> Result<Box<dyn Display>> {
 
 fn measured(bundle: &Bundle) -> Result<Measured> {
     let refused = |source| ErrorKind::Runtime { stage: "measuring it".into(), source };
+    let in_place = in_place(bundle).map_err(refused)?;
     let mut graphs = BTreeMap::new();
     // The engine's own tables are made when they are first needed: the first round does not count.
     for round in 0..=ROUNDS {
         // The kernels keep scratch for each thread: on a new one it is counted.
-        let all = thread::scope(|scope| scope.spawn(|| heap_of_all(bundle)).join())
+        let all = thread::scope(|scope| scope.spawn(|| heap_of_all(bundle, &in_place)).join())
             .unwrap_or_else(|panic| resume_unwind(panic));
         for (name, heap) in all.map_err(refused)?.into_iter().filter(|_| round > 0) {
             let most = graphs.entry(name).or_insert(heap);
@@ -50,21 +51,48 @@ fn measured(bundle: &Bundle) -> Result<Measured> {
     Ok(Measured { pointer_width: usize::BITS, graphs })
 }
 
+/// The bundle as if it were part of the program.
+fn in_place(bundle: &Bundle) -> hilbert_runtime::Result<Bundle> {
+    let names = bundle.manifest().files.iter().map(|file| &*file.path);
+    let manifest: &[u8] = bundle.read_manifest()?.into_owned().leak();
+    let mut files = vec![(MANIFEST, manifest)];
+    for name in names.filter(|name| bundle.has(name)) {
+        files.push((name, bundle.read(name)?.into_owned().leak()));
+    }
+    Ok(Bundle::from_program(&files)?)
+}
+
 /// Of each graph, in the order of their names, what this thread allocates.
-fn heap_of_all(bundle: &Bundle) -> hilbert_runtime::Result<Vec<(String, HeapUse)>> {
+fn heap_of_all(
+    bundle: &Bundle,
+    in_place: &Bundle,
+) -> hilbert_runtime::Result<Vec<(String, HeapUse)>> {
     let of_one = |(name, entry): (&String, &GraphEntry)| {
-        let heap = heap_use(name, &bundle.read_content(&entry.file)?, entry)?;
+        let (graph, LoadUse { load_peak, resident }) = load_use(name, bundle, entry)?;
+        let (_, in_place) = load_use(name, in_place, entry)?;
+        let [scratch, run_peak] = run_use(&graph)?;
+        let heap = HeapUse { load_peak, resident, in_place, scratch, run_peak };
         Ok((name.clone(), heap))
     };
     bundle.manifest().graphs.iter().map(of_one).collect()
 }
 
-/// What this thread allocates when it loads the graph, keeps of its first run, and allocates in the next one.
-fn heap_use(name: &str, onnx: &Content, entry: &GraphEntry) -> hilbert_runtime::Result<HeapUse> {
+/// What this thread allocates when it loads the graph, and what stays of that.
+fn load_use(
+    name: &str,
+    bundle: &Bundle,
+    entry: &GraphEntry,
+) -> hilbert_runtime::Result<(Graph, LoadUse)> {
+    let onnx = bundle.read_content(&entry.file)?;
     let mut loaded = None;
-    let load = count(|| loaded = Some(Graph::load_content(name, onnx, entry, Engine::detect())));
+    let load = count(|| loaded = Some(Graph::load_content(name, &onnx, entry, Engine::detect())));
     let Some(graph) = loaded else { unreachable!("what is counted is run") };
-    let graph = graph?;
+    let (load_peak, resident) = (load.bytes_max, load.bytes_current.unsigned_abs());
+    Ok((graph?, LoadUse { load_peak, resident }))
+}
+
+/// What this thread keeps of the graph's first run, and allocates in the next one.
+fn run_use(graph: &Graph) -> hilbert_runtime::Result<[u64; 2]> {
     let ports = graph.inputs().iter();
     let (ones, zeros): (Vec<_>, Vec<_>) =
         ports.map(|port| (vec![1.0; port.len()], vec![0; port.len()])).unzip();
@@ -82,10 +110,5 @@ fn heap_use(name: &str, onnx: &Content, entry: &GraphEntry) -> hilbert_runtime::
         ran.each_mut().map(|ran| count(|| *ran = graph.run_into(&inputs, &mut outputs)));
     ran.into_iter().collect::<hilbert_runtime::Result<()>>()?;
     let scratch = first.bytes_current.unsigned_abs();
-    Ok(HeapUse {
-        load_peak: load.bytes_max,
-        resident: load.bytes_current.unsigned_abs(),
-        scratch,
-        run_peak: next.bytes_max.max(first.bytes_max.saturating_sub(scratch)),
-    })
+    Ok([scratch, next.bytes_max.max(first.bytes_max.saturating_sub(scratch))])
 }

@@ -210,16 +210,23 @@ fn reduce(operator: &str, x: &Tensor, axes: &[usize], keep: bool) -> Result<Tens
     Ok(Tensor::real(shape, result))
 }
 
-fn transpose(x: &Tensor, order: &[usize]) -> Result<Tensor> {
+/// Dimension `i` of the result is dimension `order[i]` of `x`.
+pub(crate) fn transpose(x: &Tensor, order: &[usize]) -> Result<Tensor> {
     let of_x = strides(&x.shape);
     if order.len() != x.shape.len() || order.iter().any(|axis| *axis >= order.len()) {
         return Err(format!("found the order {order:?} for {:?}", x.shape));
     }
     let shape: Vec<usize> = order.iter().map(|axis| x.shape[*axis]).collect();
     let steps: Vec<usize> = order.iter().map(|axis| of_x[*axis]).collect();
-    let values = x.reals()?;
-    let values = indices(&shape, &steps).map(|i| values[i]).collect();
-    Ok(Tensor::real(shape, values))
+    let elements = match &x.elements {
+        Elements::Real(values) => {
+            Elements::Real(indices(&shape, &steps).map(|i| values[i]).collect())
+        }
+        Elements::Whole(values) => {
+            Elements::Whole(indices(&shape, &steps).map(|i| values[i]).collect())
+        }
+    };
+    Ok(Tensor { shape, elements })
 }
 
 /// These places of one dimension.

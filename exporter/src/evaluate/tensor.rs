@@ -53,7 +53,7 @@ impl Tensor {
     }
 
     /// Whole numbers that are lengths, positions or dimensions.
-    pub(super) fn indices(&self) -> Result<Vec<usize>, String> {
+    pub(crate) fn indices(&self) -> Result<Vec<usize>, String> {
         let index =
             |n: &i64| usize::try_from(*n).map_err(|_| format!("found {n}, expected 0 or more"));
         self.wholes()?.iter().map(index).collect()

@@ -1,10 +1,11 @@
 //! Constants as int8: which may be, by what the graph does with them, and how they are then read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::constants::{floats, shape};
+use crate::graph::int;
+use crate::graph::parts::{Names, node, tensor};
 use crate::graph::weights::transposed;
-use crate::graph::{int, signed};
 use crate::onnx::{DataType, GraphProto, NodeProto, TensorProto};
 use crate::quantize::{is_quantised, quantise};
 use crate::recipe::Recipe;
@@ -58,7 +59,7 @@ pub(super) fn quantised(
     recipe: &Recipe,
 ) -> GraphProto {
     let mut result = Rewriter {
-        taken: names(graph),
+        names: Names::of(graph),
         graph: graph.clone(),
         constants: Vec::new(),
         nodes: Vec::new(),
@@ -77,7 +78,7 @@ pub(super) fn quantised(
 
 struct Rewriter {
     graph: GraphProto,
-    taken: BTreeSet<String>,
+    names: Names,
     constants: Vec<TensorProto>,
     /// That stand before all others.
     nodes: Vec<NodeProto>,
@@ -97,7 +98,7 @@ impl Rewriter {
         } else {
             quantise(&values, channels)
         };
-        let scale = self.fresh(&format!("{name}.scale"));
+        let scale = self.names.fresh(&format!("{name}.scale"));
         // A table's scales are a column, so that the chosen ones multiply their rows without a reshape.
         let dims = if role == Role::Table { vec![channels, 1] } else { vec![channels] };
         let levels = q.levels.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -108,7 +109,7 @@ impl Rewriter {
             self.gather(name, &scale);
             return;
         }
-        let output = self.fresh(&format!("{name}.dequantised"));
+        let output = self.names.fresh(&format!("{name}.dequantised"));
         for input in self.graph.node.iter_mut().flat_map(|node| &mut node.input) {
             if input == name {
                 input.clone_from(&output);
@@ -131,8 +132,8 @@ impl Rewriter {
                 self.graph.node.push(old);
                 continue;
             }
-            let [levels, widened, scales] =
-                ["levels", "floats", "scales"].map(|part| self.fresh(&format!("{rows}.{part}")));
+            let [levels, widened, scales] = ["levels", "floats", "scales"]
+                .map(|part| self.names.fresh(&format!("{rows}.{part}")));
             let to = int("to", i64::from(DataType::Float as i32));
             let choice = |from: &str| vec![from.to_owned(), indices.clone()];
             self.graph.node.extend([
@@ -143,42 +144,4 @@ impl Rewriter {
             ]);
         }
     }
-
-    /// `name`, or the first of its successors that no value has.
-    fn fresh(&mut self, name: &str) -> String {
-        let mut name = name.to_owned();
-        while !self.taken.insert(name.clone()) {
-            name.push('_');
-        }
-        name
-    }
-}
-
-/// Names of all values.
-fn names(graph: &GraphProto) -> BTreeSet<String> {
-    let constants = graph.initializer.iter().map(|constant| constant.name().to_owned());
-    let inputs = graph.input.iter().map(|input| input.name().to_owned());
-    let outputs = graph.node.iter().flat_map(|node| node.output.iter().cloned());
-    constants.chain(inputs).chain(outputs).collect()
-}
-
-fn tensor(name: &str, data_type: DataType, shape: &[usize], raw: Vec<u8>) -> TensorProto {
-    TensorProto {
-        dims: shape.iter().copied().map(signed).collect(),
-        data_type: Some(data_type as i32),
-        name: Some(name.into()),
-        raw_data: Some(raw),
-        ..TensorProto::default()
-    }
-}
-
-fn node(
-    op: &str,
-    input: Vec<String>,
-    output: String,
-    attribute: Vec<crate::onnx::AttributeProto>,
-) -> NodeProto {
-    let name = Some(output.clone());
-    let op_type = Some(op.into());
-    NodeProto { input, output: vec![output], name, op_type, attribute, domain: None }
 }

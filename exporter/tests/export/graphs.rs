@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hilbert_exporter::evaluate::{Graph, Tensor, Values};
 use hilbert_exporter::onnx::{DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use hilbert_exporter::quantize::is_quantised;
 use hilbert_exporter::{Checkpoint, Package, Recipe};
@@ -201,16 +202,14 @@ fn every_tensor_of_the_checkpoint_is_in_a_graph() {
     }
 }
 
-/// The checkpoint's element for each element of a constant, which is transposed where it is a linear layer's matrix.
-fn source(tiny: &Tiny, constant: &TensorProto) -> Vec<f32> {
-    let (shape, values) = &tiny.tensors[constant.name()];
-    let dims: Vec<_> = constant.dims.iter().map(|d| usize::try_from(*d).unwrap()).collect();
-    let table =
-        constant.name().starts_with("text.tokens") || constant.name().starts_with("text.positions");
+/// The checkpoint's element for each element of a constant of this shape, which is transposed where it is a linear layer's matrix.
+fn source(tiny: &Tiny, name: &str, dims: &[usize]) -> Vec<f32> {
+    let (shape, values) = &tiny.tensors[name];
+    let table = name.starts_with("text.tokens") || name.starts_with("text.positions");
     if shape.len() != 2 || table {
         return values[..dims.iter().product()].to_vec();
     }
-    assert_eq!(dims, [shape[1], shape[0]], "{}", constant.name());
+    assert_eq!(dims, [shape[1], shape[0]], "{name}");
     let at = |i: usize| values[(i % shape[0]) * shape[1] + i / shape[0]];
     (0..values.len()).map(at).collect()
 }
@@ -220,9 +219,38 @@ fn float_weights_are_the_checkpoints() {
     let tiny = Tiny::aligned();
     for graph in graphs(&package(&tiny, Weights::F32)).values() {
         for constant in graph.initializer.iter().filter(|c| tiny.tensors.contains_key(c.name())) {
-            assert_eq!(floats(constant), source(&tiny, constant), "{}", constant.name());
+            let dims: Vec<_> = constant.dims.iter().map(|d| usize::try_from(*d).unwrap()).collect();
+            let name = constant.name();
+            assert_eq!(floats(constant), source(&tiny, name, &dims), "{name}");
         }
     }
+}
+
+/// The floats that an int8 constant stands for, as the graph computes them; of a table, of which it chooses rows, levels times scales.
+fn weights(graph: &GraphProto, constant: &TensorProto) -> Tensor {
+    let mut value = constant.name();
+    while let Some(node) = graph.node.iter().find(|node| node.input[0] == value) {
+        value = &node.output[0];
+        if node.op_type() == "DequantizeLinear" {
+            let model = ModelProto { graph: Some(graph.clone()), ..ModelProto::default() };
+            let graph = Graph::parse(&model.encode_to_vec()).unwrap();
+            let found = graph.evaluate(&Values::new(), &[value]).unwrap();
+            return Tensor::clone(&found[value]);
+        }
+        if !["Transpose", "Reshape"].contains(&node.op_type()) {
+            break;
+        }
+    }
+    let shape: Vec<_> = constant.dims.iter().map(|d| usize::try_from(*d).unwrap()).collect();
+    let (levels, scales) = (constant.raw_data(), scales(graph, constant.name()));
+    let each = levels.len() / scales.len();
+    let weight = |(i, level): (usize, &u8)| f32::from(level.cast_signed()) * scales[i / each];
+    Tensor::of_f32(&shape, &levels.iter().enumerate().map(weight).collect::<Vec<_>>())
+}
+
+fn scales(graph: &GraphProto, name: &str) -> Vec<f32> {
+    let name = format!("{name}.scale");
+    graph.initializer.iter().find(|constant| constant.name() == name).map(floats).unwrap()
 }
 
 #[test]
@@ -242,26 +270,16 @@ fn int8_weights_are_those_of_the_threshold_and_lie_within_half_a_scale() {
                 continue;
             }
             counted += 1;
-            let scales = graph
-                .initializer
-                .iter()
-                .find(|c| c.name() == format!("{name}.scale"))
-                .map(floats)
-                .unwrap();
+            assert!(!constant.raw_data().contains(&i8::MIN.cast_unsigned()), "{name}");
+            let (stood_for, scales) = (weights(graph, constant), scales(graph, name));
             let channels = scales.len();
-            let axis_last = usize::try_from(*constant.dims.last().unwrap()).unwrap() == channels
-                && shape[0] == channels;
-            let each = constant.raw_data().len() / channels;
-            for (i, (level, weight)) in
-                constant.raw_data().iter().zip(source(&tiny, constant)).enumerate()
-            {
-                let level = i8::from_le_bytes([*level]);
-                let scale = scales[if axis_last { i % channels } else { i / each }];
-                let error = (f32::from(level) * scale - weight).abs();
-                assert!(
-                    level != i8::MIN && error <= scale * 0.501,
-                    "{name} at {i}: level {level}, weight {weight}"
-                );
+            let of_columns = shape.len() == 2 && stood_for.shape == [shape[1], shape[0]];
+            let source = source(&tiny, name, &stood_for.shape);
+            let each = source.len() / channels;
+            for (i, (found, weight)) in stood_for.to_f32().iter().zip(source).enumerate() {
+                let scale = scales[if of_columns { i % channels } else { i / each }];
+                let error = (found - weight).abs();
+                assert!(error <= scale * 0.501, "{name} at {i}: {found}, weight {weight}");
             }
         }
     }

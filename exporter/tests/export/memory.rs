@@ -7,8 +7,7 @@ use std::thread;
 use allocation_counter::measure;
 use hilbert_exporter::memory::Measured;
 use hilbert_formats::Bundle;
-use hilbert_formats::bundle::Content;
-use hilbert_formats::manifest::{Dtype, GraphEntry, HEAP_UNIT, HeapUse};
+use hilbert_formats::manifest::{Dtype, GraphEntry, HEAP_UNIT, HeapUse, LoadUse};
 use hilbert_runtime::{Engine, Graph, Input, Model};
 use tempfile::TempDir;
 
@@ -26,12 +25,28 @@ fn trained(folder: &TempDir) -> Bundle {
     Bundle::open(&target).unwrap()
 }
 
-/// Heap of loading, of what stays, and of the second run, on this thread.
-fn heap(name: &str, onnx: &Content, entry: &GraphEntry) -> HeapUse {
+/// The bundle as if it were part of the program.
+fn in_place(bundle: &Bundle) -> Bundle {
+    let names = bundle.manifest().files.iter().map(|file| &*file.path);
+    let file = |name| (name, &*bundle.read(name).unwrap().into_owned().leak());
+    let manifest: &[u8] = bundle.read_manifest().unwrap().into_owned().leak();
+    let files: Vec<_> = [("manifest.json", manifest)].into_iter().chain(names.map(file)).collect();
+    Bundle::from_program(&files).unwrap()
+}
+
+fn loaded(name: &str, bundle: &Bundle, entry: &GraphEntry) -> (Graph, LoadUse) {
+    let onnx = bundle.read_content(&entry.file).unwrap();
     let mut graph = None;
-    let load =
-        measure(|| graph = Some(Graph::load_content(name, onnx, entry, Engine::detect()).unwrap()));
-    let graph = graph.unwrap();
+    let load = measure(|| {
+        graph = Some(Graph::load_content(name, &onnx, entry, Engine::detect()).unwrap());
+    });
+    let resident = u64::try_from(load.bytes_current).unwrap();
+    (graph.unwrap(), LoadUse { load_peak: load.bytes_max, resident })
+}
+
+/// Heap of loading, of what stays, and of the second run, on this thread.
+fn heap(name: &str, bundles: [&Bundle; 2], entry: &GraphEntry) -> HeapUse {
+    let [(graph, load), (_, in_place)] = bundles.map(|bundle| loaded(name, bundle, entry));
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let floats: Vec<_> = entry.inputs.iter().map(|port| vec![0.5; len(&port.shape)]).collect();
     let tokens: Vec<_> = entry.inputs.iter().map(|port| vec![7; len(&port.shape)]).collect();
@@ -48,8 +63,9 @@ fn heap(name: &str, onnx: &Content, entry: &GraphEntry) -> HeapUse {
     let again = measure(|| graph.run_into(&inputs, &mut outputs).unwrap());
     let scratch = u64::try_from(first.bytes_current).unwrap();
     HeapUse {
-        load_peak: load.bytes_max,
-        resident: u64::try_from(load.bytes_current).unwrap(),
+        load_peak: load.load_peak,
+        resident: load.resident,
+        in_place,
         scratch,
         run_peak: again.bytes_max.max(first.bytes_max - scratch),
     }
@@ -88,11 +104,11 @@ fn loading_and_running_each_graph_stays_within_its_figures_which_are_not_far_abo
     let folder = TempDir::new().unwrap();
     let bundle = trained(&folder);
     let (mut failed, mut stated_all, mut found_all) = (Vec::new(), 0, 0);
+    let in_place = in_place(&bundle);
     let heap_of_all = || -> Vec<HeapUse> {
         let graphs = bundle.manifest().graphs.iter();
-        let of_one = |(name, entry): (&String, &GraphEntry)| {
-            heap(name, &bundle.read_content(&entry.file).unwrap(), entry)
-        };
+        let of_one =
+            |(name, entry): (&String, &GraphEntry)| heap(name, [&bundle, &in_place], entry);
         graphs.map(of_one).collect()
     };
     thread::scope(|scope| scope.spawn(heap_of_all).join()).unwrap();
@@ -103,6 +119,8 @@ fn loading_and_running_each_graph_stays_within_its_figures_which_are_not_far_abo
         let pairs = [
             ("load_peak", found.load_peak, stated.load_peak),
             ("resident", found.resident, stated.resident),
+            ("in_place.load_peak", found.in_place.load_peak, stated.in_place.load_peak),
+            ("in_place.resident", found.in_place.resident, stated.in_place.resident),
             ("scratch", found.scratch, stated.scratch),
             ("run_peak", found.run_peak, stated.run_peak),
         ];
@@ -122,18 +140,21 @@ fn loading_and_running_each_graph_stays_within_its_figures_which_are_not_far_abo
 fn a_model_loads_within_what_the_figures_add_up_to() {
     let folder = TempDir::new().unwrap();
     let bundle = trained(&folder);
-    let (mut resident, mut peak) = (0, 0);
-    for (_, entry, file) in bundle.manifest().graphs_by_size() {
-        let heap = entry.memory.unwrap().of_this_program();
-        peak = peak.max(resident + heap.load_peak + file);
-        resident += heap.resident;
+    for bundle in [&in_place(&bundle), &bundle] {
+        let (mut resident, mut peak) = (0, 0);
+        for (_, entry, file) in bundle.manifest().graphs_by_size() {
+            let heap = entry.memory.unwrap().of_this_program().load(bundle.is_in_place());
+            let file = if bundle.is_in_place() { 0 } else { file };
+            peak = peak.max(resident + heap.load_peak + file);
+            resident += heap.resident;
+        }
+        let mut model = None;
+        let loaded = measure(|| model = Some(Model::from_bundle(bundle).unwrap()));
+        println!("loaded: {} bytes at most, the figures say {peak}", loaded.bytes_max);
+        assert!(loaded.bytes_max <= peak, "{} bytes, expected at most {peak}", loaded.bytes_max);
+        let live = u64::try_from(loaded.bytes_current).unwrap();
+        assert!(live <= resident, "{live} bytes stay, expected at most {resident}");
     }
-    let mut model = None;
-    let loaded = measure(|| model = Some(Model::from_bundle(&bundle).unwrap()));
-    println!("loaded: {} bytes at most, the figures say {peak}", loaded.bytes_max);
-    assert!(loaded.bytes_max <= peak, "{} bytes, expected at most {peak}", loaded.bytes_max);
-    let live = u64::try_from(loaded.bytes_current).unwrap();
-    assert!(live <= resident, "{live} bytes stay, expected at most {resident}");
 }
 
 #[test]

@@ -50,8 +50,9 @@ fn what_is_given_counts() {
         total(&["--transcript", long.to_str().unwrap()])
             > total(&["--transcript", &srt]) + 3000 * 100
     );
+    // The weights of the bundle inside stay where they are.
     let of_folder = bundle();
-    assert_eq!(total(&["--model", of_folder.to_str().unwrap()]), total(&[]));
+    assert!(total(&["--model", of_folder.to_str().unwrap()]) > total(&[]) + 7_000_000);
 }
 
 #[test]
@@ -64,13 +65,12 @@ fn a_limit_keeps_fewer_rows_or_refuses() {
     assert!(total <= all["total"].as_u64().unwrap() - 900_000);
     assert_eq!(plan(&["--max-memory", "1G"])["n_max"], 512);
     let wav = sample("session.wav");
-    for command in
-        [&["plan", "--max-memory", "12M"][..], &["classify", &wav, "--max-memory", "12M"]]
+    for command in [&["plan", "--max-memory", "6M"][..], &["classify", &wav, "--max-memory", "6M"]]
     {
         let Finished { code, stdout, stderr } = hilbert(command);
         assert_eq!((code, stdout.as_str()), (5, ""), "{command:?}");
         assert!(stderr.starts_with("hilbert: memory: found "), "{stderr}");
-        assert!(stderr.ends_with("expected at most 12582912\n"), "{stderr}");
+        assert!(stderr.ends_with("expected at most 6291456\n"), "{stderr}");
     }
     for wrong in ["", "M", "12X", "-1", "99999999999G"] {
         assert_eq!(hilbert(&["plan", "--max-memory", wrong]).code, 2, "{wrong}");
@@ -81,12 +81,12 @@ fn a_limit_keeps_fewer_rows_or_refuses() {
         assert_eq!(code, 0);
         stdout
     };
-    assert_eq!(classified(&["--max-memory", "17000000"]), classified(&[]));
+    assert_eq!(classified(&["--max-memory", "9000000"]), classified(&[]));
 }
 
 /// What a process maps beside its heap: the program's file, the C library, stacks.
 #[cfg(target_os = "linux")]
-const BESIDE_HEAP: u64 = 24 << 20;
+const BESIDE_HEAP: u64 = 16 << 20;
 
 #[cfg(target_os = "linux")]
 #[test]
@@ -105,5 +105,5 @@ fn a_process_that_may_map_no_more_than_its_file_and_the_plan_classifies() {
     };
     let expected = hilbert(&["classify", &wav, "--transcript", &srt, "--format", "json"]).stdout;
     assert_eq!(run(planned + file + BESIDE_HEAP), (Some(0), expected));
-    assert_ne!(run(file + BESIDE_HEAP / 2).0, Some(0), "the limit holds");
+    assert_ne!(run(file + BESIDE_HEAP / 4).0, Some(0), "the limit holds");
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::alignment::{ALPHABET, Alignment, CueModel, DocumentModel, Integrity, SUMMARIES};
 pub use self::conformal::{Conformal, ConformalFit, Coverage};
 pub use self::graphs::{Dtype, GraphEntry, RowWidths, TensorEntry, Tensors};
-pub use self::memory::{GraphMemory, HEAP_UNIT, HeapUse, MAX_HEAP};
+pub use self::memory::{GraphMemory, HEAP_UNIT, HeapUse, LoadUse, MAX_HEAP};
 pub use self::stages::{Audio, Experts, Features, Fusion, Segmentation, Text};
 pub use self::tasks::{Calibration, CalibrationSet, Task, TaskKind};
 use crate::error::{Error, ErrorKind, FileProblem, Result};

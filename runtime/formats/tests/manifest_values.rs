@@ -331,6 +331,12 @@ fn each_wrong_value_is_named_by_its_path() {
             "found 262144, expected at most the 12288 of load_peak",
         ),
         (
+            "/graphs/join/memory/64/in_place/resident",
+            json!(12_288),
+            "graphs.join.memory.64.in_place.resident",
+            "found 12288, expected at most the 8192 of load_peak",
+        ),
+        (
             "/graphs/join/memory",
             Value::Null,
             "graphs.join.memory",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::mutations::{Mutation, mutations, properties};
 
 /// What a schema cannot say: the place where the type refuses what the schema accepts, and why. `*` is any number or name.
-const BEYOND_THE_SCHEMA: [(&str, &str); 41] = [
+const BEYOND_THE_SCHEMA: [(&str, &str); 42] = [
     ("invalid type: floating point ", "a whole number is written without a point"),
     ("alignment.frames", "divides features.frames"),
     ("alignment.integrity.document.bias", "one for each label"),
@@ -35,6 +35,7 @@ const BEYOND_THE_SCHEMA: [(&str, &str); 41] = [
     ("graphs.*.inputs[*].name", "follows from the graph's name"),
     ("graphs.*.inputs[*].shape", "follows from the widths"),
     ("graphs.*.memory", "all graphs have figures or none"),
+    ("graphs.*.memory.*.in_place.resident", "at most load_peak"),
     ("graphs.*.memory.*.resident", "at most load_peak"),
     ("graphs.*.outputs", "follow from the widths"),
     ("graphs.*.outputs[*].dtype", "follows from the graph's name"),

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use crate::error::ShapeError;
 use crate::simd::LANES;
 
-/// The levels of a matrix of `[inputs, outputs]`, a signed byte each, where they are or packed anew: panels of 16 columns, zeros
-/// beyond the last; in a panel, four levels of each column, then the next four.
+/// The levels of a matrix `[inputs, outputs]`, a signed byte each, where they lie or packed anew.
+///
+/// Panels of 16 columns, zeros beyond the last; in a panel, four levels of each column, then the next four.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panels {
     shape: [usize; 2],

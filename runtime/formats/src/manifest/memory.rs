@@ -31,11 +31,23 @@ pub struct HeapUse {
     pub load_peak: u64,
     /// What stays once it is loaded.
     pub resident: u64,
+    /// The same of a bundle that is part of the program, whose int8 weights stay where they are.
+    pub in_place: LoadUse,
     /// What the kernels keep of a run for the next ones on the same thread, beyond what the graphs before it keep, in the order of
     /// their names; 0 for a graph that needs no more than they do.
     pub scratch: u64,
     /// Peak of one run, above what stays and what is kept.
     pub run_peak: u64,
+}
+
+/// What loading a graph takes, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadUse {
+    /// Peak while it is loaded.
+    pub load_peak: u64,
+    /// What stays once it is loaded.
+    pub resident: u64,
 }
 
 impl GraphMemory {
@@ -52,22 +64,35 @@ impl GraphMemory {
 }
 
 impl HeapUse {
+    /// What loading the graph takes, of a bundle that is part of the program or of another.
+    #[must_use]
+    pub const fn load(&self, is_in_place: bool) -> LoadUse {
+        let Self { load_peak, resident, in_place, .. } = *self;
+        if is_in_place { in_place } else { LoadUse { load_peak, resident } }
+    }
+
     /// The larger of each figure.
     #[must_use]
     pub fn larger(self, other: Self) -> Self {
         Self {
             load_peak: self.load_peak.max(other.load_peak),
             resident: self.resident.max(other.resident),
+            in_place: LoadUse {
+                load_peak: self.in_place.load_peak.max(other.in_place.load_peak),
+                resident: self.in_place.resident.max(other.in_place.resident),
+            },
             scratch: self.scratch.max(other.scratch),
             run_peak: self.run_peak.max(other.run_peak),
         }
     }
 
     fn check(&self, at: &str) -> Result<()> {
-        let Self { load_peak, resident, scratch, run_peak } = *self;
+        let Self { load_peak, resident, in_place, scratch, run_peak } = *self;
         let figures = [
             ("load_peak", load_peak, HEAP_UNIT),
             ("resident", resident, HEAP_UNIT),
+            ("in_place.load_peak", in_place.load_peak, HEAP_UNIT),
+            ("in_place.resident", in_place.resident, HEAP_UNIT),
             ("scratch", scratch, 0),
             ("run_peak", run_peak, HEAP_UNIT),
         ];
@@ -77,7 +102,11 @@ impl HeapUse {
             let whole = bytes.is_multiple_of(HEAP_UNIT);
             require(whole, &at, bytes, format!("a multiple of {HEAP_UNIT}"))?;
         }
-        let expected = format!("at most the {load_peak} of load_peak");
-        require(resident <= load_peak, &format!("{at}.resident"), resident, expected)
+        for (load, of) in [(self.load(false), ""), (in_place, "in_place.")] {
+            let LoadUse { load_peak, resident } = load;
+            let expected = format!("at most the {load_peak} of load_peak");
+            require(resident <= load_peak, &format!("{at}.{of}resident"), resident, expected)?;
+        }
+        Ok(())
     }
 }

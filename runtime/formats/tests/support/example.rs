@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hilbert_formats::Manifest;
 use hilbert_formats::bundle::sha256;
 use hilbert_formats::manifest::{
-    FileEntry, GraphEntry, GraphMemory, HEAP_UNIT, HeapUse, RowWidths,
+    FileEntry, GraphEntry, GraphMemory, HEAP_UNIT, HeapUse, LoadUse, RowWidths,
 };
 
 /// Its files have a few bytes each, see [`content`].
@@ -65,6 +65,7 @@ pub(crate) fn manifest() -> Manifest {
     let heap = HeapUse {
         load_peak: 3 * HEAP_UNIT,
         resident: 2 * HEAP_UNIT,
+        in_place: LoadUse { load_peak: 2 * HEAP_UNIT, resident: HEAP_UNIT },
         scratch: 0,
         run_peak: HEAP_UNIT,
     };
