@@ -35,14 +35,15 @@ impl fmt::Display for Measured {
             "in place:", "resident", "scratch", "run peak"
         )?;
         for (name, heap) in &self.graphs {
-            let HeapUse { load_peak, resident, in_place, scratch, run_peak } = heap;
+            let HeapUse { load_peak, resident, scratch, run_peak, .. } = heap;
+            let in_place = heap.load(true);
             write!(f, "  {name:30} {load_peak:>10} {resident:>10}")?;
             write!(f, " {:>10} {:>10}", in_place.load_peak, in_place.resident)?;
             writeln!(f, " {scratch:>10} {run_peak:>10}")?;
         }
         let sum = |figure: fn(&HeapUse) -> u64| -> u64 { self.graphs.values().map(figure).sum() };
         let (resident, scratch) = (sum(|heap| heap.resident), sum(|heap| heap.scratch));
-        let in_place = sum(|heap| heap.in_place.resident);
+        let in_place = sum(|heap| heap.load(true).resident);
         write!(f, "  {:30} {:>10} {resident:>10} {:>10} {in_place:>10}", "all graphs", "", "")?;
         writeln!(f, " {scratch:>10}")
     }
@@ -92,10 +93,10 @@ pub fn figures(meter: &Path, bundle: &Path) -> Result<Option<BTreeMap<String, Gr
         let heap = HeapUse {
             load_peak: rounded(load_peak, LOAD_UNIT),
             resident: rounded(resident, HEAP_UNIT),
-            in_place: LoadUse {
-                load_peak: rounded(in_place.load_peak, LOAD_UNIT),
-                resident: rounded(in_place.resident, HEAP_UNIT),
-            },
+            in_place: in_place.map(|LoadUse { load_peak, resident }| LoadUse {
+                load_peak: rounded(load_peak, LOAD_UNIT),
+                resident: rounded(resident, HEAP_UNIT),
+            }),
             scratch: if scratch == 0 { 0 } else { rounded(scratch, HEAP_UNIT) },
             run_peak: rounded(run_peak, HEAP_UNIT),
         };

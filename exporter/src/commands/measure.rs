@@ -69,7 +69,7 @@ fn heap_of_all(
 ) -> hilbert_runtime::Result<Vec<(String, HeapUse)>> {
     let of_one = |(name, entry): (&String, &GraphEntry)| {
         let (graph, LoadUse { load_peak, resident }) = load_use(name, bundle, entry)?;
-        let (_, in_place) = load_use(name, in_place, entry)?;
+        let in_place = Some(load_use(name, in_place, entry)?.1);
         let [scratch, run_peak] = run_use(&graph)?;
         let heap = HeapUse { load_peak, resident, in_place, scratch, run_peak };
         Ok((name.clone(), heap))

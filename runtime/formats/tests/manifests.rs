@@ -125,12 +125,25 @@ fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
 }
 
 #[test]
+fn figures_of_memory_without_those_in_place_count_as_if_nothing_stayed_where_it_is() {
+    let mut json = example();
+    let heap = json.pointer_mut("/graphs/join/memory/64").unwrap().as_object_mut().unwrap();
+    heap.remove("in_place");
+    let manifest = parse(&json).unwrap();
+    let [join, router] =
+        ["join", "router"].map(|name| manifest.graphs[name].memory.unwrap().bits_64);
+    assert_eq!(join.load(true), join.load(false));
+    assert_ne!(router.load(true), router.load(false));
+    assert_eq!(parse(&serde_json::to_value(&manifest).unwrap()).unwrap(), manifest);
+}
+
+#[test]
 fn a_missing_or_unknown_field_is_refused_everywhere() {
     let mut all = Vec::new();
     pointers(&example(), "", &mut all);
     // `serde(default)`; free maps; every other key of an object is needed.
     let optional = |pointer: &str| {
-        ["/optional", "/alignment", "/conformal", "/threshold"]
+        ["/optional", "/alignment", "/conformal", "/threshold", "/in_place"]
             .iter()
             .any(|end| pointer.ends_with(end) && pointer != "/experts/threshold")
             || pointer.starts_with("/provenance/versions/")

@@ -31,8 +31,9 @@ pub struct HeapUse {
     pub load_peak: u64,
     /// What stays once it is loaded.
     pub resident: u64,
-    /// The same of a bundle that is part of the program, whose int8 weights stay where they are.
-    pub in_place: LoadUse,
+    /// The same of a bundle that is part of the program, whose int8 weights stay where they are; of exporters before this field none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<LoadUse>,
     /// What the kernels keep of a run for the next ones on the same thread, beyond what the graphs before it keep, in the order of
     /// their names; 0 for a graph that needs no more than they do.
     pub scratch: u64,
@@ -50,6 +51,25 @@ pub struct LoadUse {
     pub resident: u64,
 }
 
+impl LoadUse {
+    /// The larger of each figure.
+    #[must_use]
+    pub fn larger(self, other: Self) -> Self {
+        Self {
+            load_peak: self.load_peak.max(other.load_peak),
+            resident: self.resident.max(other.resident),
+        }
+    }
+
+    fn check(self, at: &str) -> Result<()> {
+        let Self { load_peak, resident } = self;
+        figure(at, "load_peak", load_peak, HEAP_UNIT)?;
+        figure(at, "resident", resident, HEAP_UNIT)?;
+        let expected = format!("at most the {load_peak} of load_peak");
+        require(resident <= load_peak, &format!("{at}.resident"), resident, expected)
+    }
+}
+
 impl GraphMemory {
     /// The figures for this program.
     #[must_use]
@@ -64,11 +84,11 @@ impl GraphMemory {
 }
 
 impl HeapUse {
-    /// What loading the graph takes, of a bundle that is part of the program or of another.
+    /// What loading the graph takes at most, of a bundle that is part of the program or of another.
     #[must_use]
-    pub const fn load(&self, is_in_place: bool) -> LoadUse {
+    pub fn load(&self, is_in_place: bool) -> LoadUse {
         let Self { load_peak, resident, in_place, .. } = *self;
-        if is_in_place { in_place } else { LoadUse { load_peak, resident } }
+        in_place.filter(|_| is_in_place).unwrap_or(LoadUse { load_peak, resident })
     }
 
     /// The larger of each figure.
@@ -77,36 +97,23 @@ impl HeapUse {
         Self {
             load_peak: self.load_peak.max(other.load_peak),
             resident: self.resident.max(other.resident),
-            in_place: LoadUse {
-                load_peak: self.in_place.load_peak.max(other.in_place.load_peak),
-                resident: self.in_place.resident.max(other.in_place.resident),
-            },
+            in_place: self.in_place.zip(other.in_place).map(|(one, other)| one.larger(other)),
             scratch: self.scratch.max(other.scratch),
             run_peak: self.run_peak.max(other.run_peak),
         }
     }
 
     fn check(&self, at: &str) -> Result<()> {
-        let Self { load_peak, resident, in_place, scratch, run_peak } = *self;
-        let figures = [
-            ("load_peak", load_peak, HEAP_UNIT),
-            ("resident", resident, HEAP_UNIT),
-            ("in_place.load_peak", in_place.load_peak, HEAP_UNIT),
-            ("in_place.resident", in_place.resident, HEAP_UNIT),
-            ("scratch", scratch, 0),
-            ("run_peak", run_peak, HEAP_UNIT),
-        ];
-        for (name, bytes, least) in figures {
-            let at = format!("{at}.{name}");
-            within(&at, bytes, least..=MAX_HEAP)?;
-            let whole = bytes.is_multiple_of(HEAP_UNIT);
-            require(whole, &at, bytes, format!("a multiple of {HEAP_UNIT}"))?;
-        }
-        for (load, of) in [(self.load(false), ""), (in_place, "in_place.")] {
-            let LoadUse { load_peak, resident } = load;
-            let expected = format!("at most the {load_peak} of load_peak");
-            require(resident <= load_peak, &format!("{at}.{of}resident"), resident, expected)?;
-        }
-        Ok(())
+        self.load(false).check(at)?;
+        figure(at, "scratch", self.scratch, 0)?;
+        figure(at, "run_peak", self.run_peak, HEAP_UNIT)?;
+        self.in_place.map_or(Ok(()), |load| load.check(&format!("{at}.in_place")))
     }
+}
+
+fn figure(at: &str, name: &str, bytes: u64, least: u64) -> Result<()> {
+    let at = format!("{at}.{name}");
+    within(&at, bytes, least..=MAX_HEAP)?;
+    let whole = bytes.is_multiple_of(HEAP_UNIT);
+    require(whole, &at, bytes, format!("a multiple of {HEAP_UNIT}"))
 }

@@ -65,7 +65,7 @@ pub(crate) fn manifest() -> Manifest {
     let heap = HeapUse {
         load_peak: 3 * HEAP_UNIT,
         resident: 2 * HEAP_UNIT,
-        in_place: LoadUse { load_peak: 2 * HEAP_UNIT, resident: HEAP_UNIT },
+        in_place: Some(LoadUse { load_peak: 2 * HEAP_UNIT, resident: HEAP_UNIT }),
         scratch: 0,
         run_peak: HEAP_UNIT,
     };
