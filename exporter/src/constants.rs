@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::error::{ErrorKind, Result};
 use crate::evaluate::{Tensor, dequantise, transpose};
 use crate::external::constants::shape;
+use crate::graph::parts::axis;
 use crate::onnx::{DataType, GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// One constant of a graph.
@@ -67,7 +68,8 @@ pub fn decode(name: &str, onnx: &[u8]) -> Result<GraphProto> {
 /// All constants of `graph` in the order of its file.
 #[must_use]
 pub fn constants(graph: &GraphProto) -> Vec<Constant<'_>> {
-    let (scaled, mut orders) = (scaled(graph), orders(graph));
+    let values = Values::of(graph);
+    let (scaled, mut orders) = (scaled(graph, &values), orders(graph, &values));
     let scales: BTreeSet<_> = scaled.values().map(|scale| scale.stored.name()).collect();
     let steps = of_type(graph, "QuantizeLinear").chain(of_type(graph, "DequantizeLinear"));
     let steps: Vec<_> = steps.collect();
@@ -142,30 +144,63 @@ impl<'a> Constant<'a> {
     }
 }
 
+/// The values of a graph by name: constants, and the nodes that give the others.
+struct Values<'a> {
+    stored: BTreeMap<&'a str, &'a TensorProto>,
+    makers: BTreeMap<&'a str, &'a NodeProto>,
+}
+
+impl<'a> Values<'a> {
+    fn of(graph: &'a GraphProto) -> Self {
+        let stored = graph.initializer.iter().map(|c| (c.name(), c)).collect();
+        let maker = |node: &'a NodeProto| Some((node.output.first()?.as_str(), node));
+        Self { stored, makers: graph.node.iter().filter_map(maker).collect() }
+    }
+
+    fn made_by(&self, name: &str, operator: &str) -> Option<&'a NodeProto> {
+        self.makers.get(name).copied().filter(|node| node.op_type() == operator)
+    }
+
+    /// The constant that a `Transpose` and a `Reshape` make `name` of, by its name, and what they do.
+    fn reordered(&self, name: &str) -> Option<(&'a str, Order)> {
+        let reshape = self.made_by(name, "Reshape")?;
+        let transpose = self.made_by(input(reshape, 0), "Transpose")?;
+        let levels = self.stored.get(input(transpose, 0))?.name();
+        let order = transpose.attribute.iter().find(|a| a.name() == "perm")?;
+        let index = |n: &i64| usize::try_from(*n).ok();
+        let permutation = order.ints.iter().map(index).collect::<Option<_>>()?;
+        let lengths = self.stored.get(input(reshape, 1))?;
+        let shape = Tensor::from_proto(lengths).ok()?.indices().ok()?;
+        Some((levels, Order { permutation, shape }))
+    }
+}
+
+/// Levels that are brought into another order before they are multiplied, by name.
+fn orders<'a>(graph: &'a GraphProto, values: &Values<'a>) -> BTreeMap<&'a str, Order> {
+    let dequantised = of_type(graph, "DequantizeLinear");
+    dequantised.filter_map(|node| values.reordered(input(node, 0))).collect()
+}
+
 /// Levels without a zero point, by name, with their scales: those of `DequantizeLinear`, and tables of which rows and their
 /// scales are chosen before they are multiplied.
-fn scaled(graph: &GraphProto) -> BTreeMap<&str, Scale<'_>> {
-    let stored: BTreeMap<_, _> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
-    let makers = makers(graph);
-    let made_by = |name: &str, operator: &str| {
-        makers.get(name).copied().filter(|node| node.op_type() == operator)
-    };
+fn scaled<'a>(graph: &'a GraphProto, values: &Values<'a>) -> BTreeMap<&'a str, Scale<'a>> {
     let mut scaled = BTreeMap::new();
     let mut insert = |levels, scale, axis| {
-        if let Some(&stored) = stored.get(scale) {
+        if let Some(&stored) = values.stored.get(scale) {
             scaled.insert(levels, Scale { stored, axis });
         }
     };
-    let origin = |name| origin(&makers, name).map_or(name, |(levels, ..)| levels);
     for node in of_type(graph, "DequantizeLinear").filter(|node| node.input.len() < 3) {
-        let axis = node.attribute.iter().find(|a| a.name() == "axis").map_or(1, |a| a.i());
-        insert(origin(input(node, 0)), input(node, 1), axis);
+        let levels = input(node, 0);
+        let levels = values.reordered(levels).map_or(levels, |(levels, _)| levels);
+        insert(levels, input(node, 1), axis(node));
     }
     for node in of_type(graph, "Mul") {
         for (levels, scales) in [(0, 1), (1, 0)] {
-            let chosen = made_by(input(node, levels), "Cast");
-            let chosen = chosen.and_then(|cast| made_by(input(cast, 0), "Gather"));
-            if let (Some(levels), Some(scales)) = (chosen, made_by(input(node, scales), "Gather"))
+            let chosen = values.made_by(input(node, levels), "Cast");
+            let chosen = chosen.and_then(|cast| values.made_by(input(cast, 0), "Gather"));
+            if let (Some(levels), Some(scales)) =
+                (chosen, values.made_by(input(node, scales), "Gather"))
                 && input(levels, 1) == input(scales, 1)
             {
                 insert(input(levels, 0), input(scales, 0), 0);
@@ -173,40 +208,6 @@ fn scaled(graph: &GraphProto) -> BTreeMap<&str, Scale<'_>> {
         }
     }
     scaled
-}
-
-/// Levels that a `Transpose` and a `Reshape` bring into another order before they are multiplied, by name.
-fn orders(graph: &GraphProto) -> BTreeMap<&str, Order> {
-    let stored: BTreeMap<_, _> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
-    let makers = makers(graph);
-    let of_one = |node| {
-        let (levels, transpose, lengths) = origin(&makers, input(node, 0))?;
-        stored.get(levels)?;
-        let order = transpose.attribute.iter().find(|a| a.name() == "perm")?;
-        let index = |n: &i64| usize::try_from(*n).ok();
-        let permutation = order.ints.iter().map(index).collect::<Option<_>>()?;
-        let shape = Tensor::from_proto(stored.get(lengths)?).ok()?.indices().ok()?;
-        Some((levels, Order { permutation, shape }))
-    };
-    of_type(graph, "DequantizeLinear").filter_map(of_one).collect()
-}
-
-/// What a `Reshape` of a `Transpose` takes that gives `name`, the `Transpose`, and the lengths of the `Reshape`.
-fn origin<'a>(
-    makers: &BTreeMap<&str, &'a NodeProto>,
-    name: &str,
-) -> Option<(&'a str, &'a NodeProto, &'a str)> {
-    let made_by = |name: &str, operator: &str| {
-        makers.get(name).copied().filter(|node| node.op_type() == operator)
-    };
-    let reshape = made_by(name, "Reshape")?;
-    let transpose = made_by(input(reshape, 0), "Transpose")?;
-    Some((input(transpose, 0), transpose, input(reshape, 1)))
-}
-
-/// The nodes by the values that they give.
-fn makers(graph: &GraphProto) -> BTreeMap<&str, &NodeProto> {
-    graph.node.iter().filter_map(|node| Some((node.output.first()?.as_str(), node))).collect()
 }
 
 fn of_type<'a>(graph: &'a GraphProto, operator: &'a str) -> impl Iterator<Item = &'a NodeProto> {

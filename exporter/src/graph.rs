@@ -14,8 +14,8 @@ use prost::Message;
 use crate::checkpoint::{Checkpoint, Config};
 use crate::onnx::{
     AttributeProto, AttributeType, DataType, DimensionProto, GraphProto, IR_VERSION, ModelProto,
-    NodeProto, OPSET, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto,
+    OPSET, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
 };
 use crate::recipe::Recipe;
 
@@ -150,14 +150,8 @@ impl<'a> GraphBuilder<'a> {
         shape: Vec<usize>,
     ) -> Value {
         let name = format!("{}_{}", op.to_lowercase(), self.graph.node.len());
-        self.graph.node.push(NodeProto {
-            input: inputs.iter().map(|v| v.name.clone()).collect(),
-            output: vec![name.clone()],
-            name: Some(name.clone()),
-            op_type: Some(op.into()),
-            attribute: attributes,
-            ..NodeProto::default()
-        });
+        let inputs = inputs.iter().map(|v| v.name.clone()).collect();
+        self.graph.node.push(parts::node(op, inputs, name.clone(), attributes));
         Value { name, shape }
     }
 

@@ -4,12 +4,15 @@
 //! Who counts owns the program's allocator, so this library does not: it runs the command, each time in a process of its own.
 //! That also fixes which kernels the engine picks, so that the figures are those of the graphs and not of the machine.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
+use hilbert_formats::Bundle;
+use hilbert_formats::bundle::MANIFEST;
 use hilbert_formats::manifest::{GraphMemory, HEAP_UNIT, HeapUse, LoadUse};
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +124,20 @@ fn measured(meter: &Path, bundle: &Path, path: &str) -> Result<Measured> {
         return Err(failed(format!("{}: {}", output.status, said.trim())).into());
     }
     Ok(serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?)
+}
+
+/// The bundle as if it were part of the program: its files stay in memory until the program ends.
+///
+/// # Errors
+/// [`ErrorKind::Runtime`] for a file that cannot be read.
+pub fn in_place(bundle: &Bundle) -> Result<Bundle> {
+    let leaked = |bytes: Cow<'static, [u8]>| -> &'static [u8] { bytes.into_owned().leak() };
+    let manifest = bundle.read_manifest().map_err(ErrorKind::reading)?;
+    let mut files = vec![(MANIFEST, leaked(manifest))];
+    for file in bundle.manifest().files.iter().filter(|file| bundle.has(&file.path)) {
+        files.push((&file.path, leaked(bundle.read(&file.path).map_err(ErrorKind::reading)?)));
+    }
+    Ok(Bundle::from_program(&files).map_err(ErrorKind::reading)?)
 }
 
 /// Whether a variable of the environment would change what the engine does.

@@ -11,15 +11,20 @@
     reason = "a test fails by panicking, and this one is a program"
 )]
 
+#[path = "memory/bundles.rs"]
+mod bundles;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::ptr::NonNull;
 
-use hilbert_formats::{Bundle, Transcript};
+use hilbert_formats::Transcript;
 use hilbert_runtime::{Capacities, Classifier, Model, Options, Plan};
 use linked_list_allocator::LockedHeap;
+
+use crate::bundles::{IN_PLACE, open};
 
 /// Bytes of the array: what a child is granted is the first part of it.
 const ARRAY: usize = 64 << 20;
@@ -77,22 +82,12 @@ fn path(from_root: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(from_root)
 }
 
-/// The bundle that is part of this program.
-const IN_PLACE: &str = "default";
-
 /// Bundles with the recordings that their golden files are cut from.
 const DOCUMENTS: [(&str, &str); 3] = [
     (IN_PLACE, "session"),
     ("spoken-english", "session"),
     ("consultations", "synthetic-interview"),
 ];
-
-fn open(bundle: &str) -> Result<Bundle, hilbert_formats::Error> {
-    match bundle {
-        IN_PLACE => Bundle::from_program(hilbert_models::default_bundle()),
-        name => Bundle::open(&path(&format!("models/{name}/bundle"))),
-    }
-}
 
 /// The result of a document as JSON, or why there is none, with at most so much heap.
 fn classified(bundle: &str, name: &str, most: u64) -> Result<String, hilbert_runtime::Error> {

@@ -2,22 +2,23 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking, and this one tells what it measures"
 )]
 
+#[path = "memory/bundles.rs"]
+mod bundles;
 #[path = "memory/counting.rs"]
 mod counting;
 #[path = "memory/recording.rs"]
 mod recording;
 
-use std::path::{Path, PathBuf};
 use std::thread;
 
-use hilbert_formats::{Bundle, Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
+use hilbert_formats::{Cue, CueTimes, Transcript, TranscriptFormat, WavReader};
 use hilbert_runtime::{Capacities, Classifier, Model, Options, PcmFormat, Plan};
 
+use crate::bundles::{IN_PLACE, open};
 use crate::counting::Count;
 use crate::recording::Recording;
 
@@ -26,20 +27,6 @@ const BESIDE_WEIGHTS: usize = 2 << 20;
 
 /// How much more the longer recording may take: the rows of its result.
 const GROWTH: usize = 16 << 10;
-
-fn bundle(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{name}/bundle"))
-}
-
-/// The bundle that is part of this program.
-const IN_PLACE: &str = "default";
-
-fn open(name: &str) -> Bundle {
-    match name {
-        IN_PLACE => Bundle::from_program(hilbert_models::default_bundle()).unwrap(),
-        name => Bundle::open(&bundle(name)).unwrap(),
-    }
-}
 
 /// Peak heap of one classification above what was live before it, bytes, and the number of segments.
 fn peak(count: &Count, classifier: &mut Classifier, seconds: usize) -> (usize, usize) {
@@ -65,7 +52,7 @@ fn ten_minutes_take_no_more_memory_than_two() {
 }
 
 fn compare_ten_minutes_with_two(count: &Count) {
-    let model = Model::open(bundle("spoken-english")).unwrap_or_else(|error| panic!("{error}"));
+    let model = Model::from_bundle(&open("spoken-english").unwrap()).unwrap();
     let (live, weights) = (count.live(), weight_bytes(&model));
     println!("model: {} KiB of heap, {} of weights", live >> 10, weights >> 10);
     assert!(live <= weights + BESIDE_WEIGHTS, "{live} bytes, {weights} of weights");
@@ -117,7 +104,7 @@ fn planned_and_counted(case: &Case) -> (Plan, usize) {
 /// The plan of a session that was then run, to the text of its result.
 fn planned_and_run(case: &Case) -> Plan {
     let transcript = (case.cues > 0).then(|| transcript(case.cues));
-    let bundle = open(case.bundle);
+    let bundle = open(case.bundle).unwrap();
     let mut capacities = Capacities::of(bundle.manifest()).with_transcript(transcript.as_ref());
     capacities.n_max = case.n_max;
     capacities.threads = case.threads;

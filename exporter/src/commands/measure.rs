@@ -9,10 +9,9 @@ use std::thread;
 use allocation_counter::measure as count;
 use clap::Args;
 
-use hilbert_exporter::memory::Measured;
+use hilbert_exporter::memory::{Measured, in_place};
 use hilbert_exporter::{ErrorKind, Result};
 use hilbert_formats::Bundle;
-use hilbert_formats::bundle::MANIFEST;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HeapUse, LoadUse};
 use hilbert_runtime::{Engine, Graph, Input};
 
@@ -36,7 +35,7 @@ pub(crate) fn measure(arguments: &Measure) -> Result<Box<dyn Display>> {
 
 fn measured(bundle: &Bundle) -> Result<Measured> {
     let refused = |source| ErrorKind::Runtime { stage: "measuring it".into(), source };
-    let in_place = in_place(bundle).map_err(refused)?;
+    let in_place = in_place(bundle)?;
     let mut graphs = BTreeMap::new();
     // The engine's own tables are made when they are first needed: the first round does not count.
     for round in 0..=ROUNDS {
@@ -49,17 +48,6 @@ fn measured(bundle: &Bundle) -> Result<Measured> {
         }
     }
     Ok(Measured { pointer_width: usize::BITS, graphs })
-}
-
-/// The bundle as if it were part of the program.
-fn in_place(bundle: &Bundle) -> hilbert_runtime::Result<Bundle> {
-    let names = bundle.manifest().files.iter().map(|file| &*file.path);
-    let manifest: &[u8] = bundle.read_manifest()?.into_owned().leak();
-    let mut files = vec![(MANIFEST, manifest)];
-    for name in names.filter(|name| bundle.has(name)) {
-        files.push((name, bundle.read(name)?.into_owned().leak()));
-    }
-    Ok(Bundle::from_program(&files)?)
 }
 
 /// Of each graph, in the order of their names, what this thread allocates.

@@ -2,8 +2,8 @@
 
 use hilbert_formats::panels::Panels;
 
-use super::parts::{Names, node, tensor};
-use super::{ints, signed};
+use super::ints;
+use super::parts::{Names, axis, integers, node, tensor};
 use crate::external::constants::shape;
 use crate::onnx::{DataType, GraphProto, NodeProto};
 
@@ -21,8 +21,8 @@ pub(super) fn lay(graph: &mut GraphProto) {
         *stored = tensor(&name, DataType::Int8, panels.stored(), bytes);
         let [transposed, in_order, lengths] = ["transposed", "in_order", "shape"]
             .map(|part| names.fresh(&format!("panels_{i}_{part}")));
-        let raw = of_weights.iter().flat_map(|n| signed(*n).to_le_bytes()).collect();
-        graph.initializer.push(tensor(&lengths, DataType::Int64, &[of_weights.len()], raw));
+        let (rank, raw) = (of_weights.len(), integers(&of_weights));
+        graph.initializer.push(tensor(&lengths, DataType::Int64, &[rank], raw));
         graph.node[at].input[0].clone_from(&in_order);
         let order = vec![ints("perm", panels.permutation())];
         graph.node.splice(
@@ -49,8 +49,7 @@ fn weights(graph: &GraphProto) -> impl Iterator<Item = (usize, usize, Panels)> {
         }
         let constant = graph.initializer.iter().position(|one| one.name() == levels)?;
         let stored = &graph.initializer[constant];
-        let axis = node.attribute.iter().find(|a| a.name() == "axis").map_or(1, |a| a.i());
-        let panels = Panels::of(&shape(stored), usize::try_from(axis).ok()?)?;
+        let panels = Panels::of(&shape(stored), usize::try_from(axis(node)).ok()?)?;
         (stored.data_type() == DataType::Int8).then_some((at, constant, panels))
     };
     let nodes = graph.node.iter().enumerate();

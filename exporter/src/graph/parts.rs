@@ -42,6 +42,16 @@ pub(crate) fn tensor(
     }
 }
 
+/// Bytes of whole numbers, such as the lengths of a `Reshape`.
+pub(crate) fn integers(values: &[usize]) -> Vec<u8> {
+    values.iter().flat_map(|v| signed(*v).to_le_bytes()).collect()
+}
+
+/// Which dimension of its levels a `DequantizeLinear` has a scale for each place of.
+pub(crate) fn axis(dequantise: &NodeProto) -> i64 {
+    dequantise.attribute.iter().find(|a| a.name() == "axis").map_or(1, |a| a.i())
+}
+
 /// A node that is called as the value that it gives.
 pub(crate) fn node(
     op: &str,

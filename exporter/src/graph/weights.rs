@@ -1,9 +1,10 @@
 //! Constants of a graph. Whether a weight is stored as int8, the recipe decides.
 
-use super::{GraphBuilder, Value, int, signed};
+use super::parts::{integers, tensor};
+use super::{GraphBuilder, Value, int};
 use crate::checkpoint::Tensor;
 use crate::error::{ErrorKind, Result};
-use crate::onnx::{DataType, TensorProto};
+use crate::onnx::DataType;
 use crate::quantize::quantise;
 
 impl GraphBuilder<'_> {
@@ -126,19 +127,12 @@ impl GraphBuilder<'_> {
 
     pub(super) fn dimensions(&mut self, values: &[usize]) -> Value {
         let name = values.iter().fold("integers".to_owned(), |name, v| format!("{name}_{v}"));
-        let raw = values.iter().flat_map(|v| signed(*v).to_le_bytes()).collect();
-        self.store(&name, DataType::Int64, raw, &[values.len()])
+        self.store(&name, DataType::Int64, integers(values), &[values.len()])
     }
 
     fn store(&mut self, name: &str, data_type: DataType, raw: Vec<u8>, shape: &[usize]) -> Value {
         if self.stored.insert(name.into()) {
-            self.graph.initializer.push(TensorProto {
-                dims: shape.iter().copied().map(signed).collect(),
-                data_type: Some(data_type as i32),
-                name: Some(name.into()),
-                raw_data: Some(raw),
-                ..TensorProto::default()
-            });
+            self.graph.initializer.push(tensor(name, data_type, shape, raw));
         }
         Value { name: name.into(), shape: shape.to_vec() }
     }

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use allocation_counter::measure;
-use hilbert_exporter::memory::Measured;
+use hilbert_exporter::memory::{Measured, in_place};
 use hilbert_formats::Bundle;
 use hilbert_formats::manifest::{Dtype, GraphEntry, HEAP_UNIT, HeapUse, LoadUse};
 use hilbert_runtime::{Engine, Graph, Input, Model};
@@ -23,15 +23,6 @@ fn trained(folder: &TempDir) -> Bundle {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("\nheap of the graphs: ") && !stdout.contains("not measured"));
     Bundle::open(&target).unwrap()
-}
-
-/// The bundle as if it were part of the program.
-fn in_place(bundle: &Bundle) -> Bundle {
-    let names = bundle.manifest().files.iter().map(|file| &*file.path);
-    let file = |name| (name, &*bundle.read(name).unwrap().into_owned().leak());
-    let manifest: &[u8] = bundle.read_manifest().unwrap().into_owned().leak();
-    let files: Vec<_> = [("manifest.json", manifest)].into_iter().chain(names.map(file)).collect();
-    Bundle::from_program(&files).unwrap()
 }
 
 fn loaded(name: &str, bundle: &Bundle, entry: &GraphEntry) -> (Graph, LoadUse) {
@@ -104,7 +95,7 @@ fn loading_and_running_each_graph_stays_within_its_figures_which_are_not_far_abo
     let folder = TempDir::new().unwrap();
     let bundle = trained(&folder);
     let (mut failed, mut stated_all, mut found_all) = (Vec::new(), 0, 0);
-    let in_place = in_place(&bundle);
+    let in_place = in_place(&bundle).unwrap();
     let heap_of_all = || -> Vec<HeapUse> {
         let graphs = bundle.manifest().graphs.iter();
         let of_one =
@@ -140,7 +131,7 @@ fn loading_and_running_each_graph_stays_within_its_figures_which_are_not_far_abo
 fn a_model_loads_within_what_the_figures_add_up_to() {
     let folder = TempDir::new().unwrap();
     let bundle = trained(&folder);
-    for bundle in [&in_place(&bundle), &bundle] {
+    for bundle in [&in_place(&bundle).unwrap(), &bundle] {
         let (mut resident, mut peak) = (0, 0);
         for (_, entry, file) in bundle.manifest().graphs_by_size() {
             let heap = entry.memory.unwrap().of_this_program().load(bundle.is_in_place());

@@ -55,11 +55,13 @@ impl Case {
         for (first, weights) in &self.filters {
             for frame in 0..FRAMES {
                 let loss = loss(frame);
+                let values: Vec<_> =
+                    (0..weights.len()).map(|i| magnitude(frame, first + i)).collect();
                 let log = |change: f64| {
-                    let power = |(i, weight): (usize, &f32)| {
-                        f64::from(*weight) * (magnitude(frame, first + i) + change).max(0.0).powi(2)
+                    let power = |(weight, value): (&f32, &f64)| {
+                        f64::from(*weight) * (value + change).max(0.0).powi(2)
                     };
-                    let band: f64 = weights.iter().enumerate().map(power).sum();
+                    let band: f64 = weights.iter().zip(&values).map(power).sum();
                     band.max(f64::from(FLOOR)).log10()
                 };
                 out.push([log(-loss) - ROUNDING, log(loss) + ROUNDING]);
